@@ -1,0 +1,67 @@
+"""`glyphyard run`: the whole life of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from glyphyard.cli.options import console, labels_option, load, print_json, set_option, store_option
+
+
+@click.command(epilog="Example: glyphyard run recipes/florida_crnn.yaml --labels labels.txt --set runtime.workers=2")
+@click.argument("recipe", required=False, type=click.Path(path_type=Path))
+@labels_option
+@set_option
+@store_option
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped (its folder or name) in place of a recipe.")
+@click.option("--stage", metavar="NAME", help="Train only this stage, from its parent's checkpoint, and stop after it.")
+@click.option("--until", metavar="STEP", help="Stop after this step: prepare, train-<stage>, export, evaluate, gate, report.")
+@click.option("--plan", "only_plan", is_flag=True, help="Print what would be done and do nothing.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="End with one JSON value on standard output; progress goes to standard error."
+)
+def run(
+    recipe: Path | None,
+    labels: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    store: Path,
+    resume: str | None,
+    stage: str | None,
+    until: str | None,
+    only_plan: bool,
+    as_json: bool,
+) -> int:
+    """Prepare, train, export, evaluate, judge, report and register.
+
+    Exit status: 0 the gate passed · 1 it failed · 2 bad input · 3 too few held-out crops to tell · 4 a step failed.
+    """
+    if (recipe is None) == (resume is None):
+        raise click.UsageError("give a RECIPE, or --resume RUN")
+    from glyphyard.pipeline.store import new_run, only_one, open_run, recipe_of
+
+    store = store.absolute()
+    loaded = load(recipe, overrides, labels) if recipe else recipe_of(open_run(resume or "", store))
+    if only_plan:
+        from glyphyard.cli.plan import show_plan
+
+        return show_plan(loaded, store, as_json)
+    from glyphyard.pipeline.run import Run, execute
+
+    folder = open_run(resume, store) if resume else new_run(loaded, store)
+    screen = console(stderr=as_json)
+    screen.print(f"run: {folder}", highlight=False, soft_wrap=True, markup=False)
+    with only_one(folder):
+        outcome = execute(Run(loaded, folder, folder.parent, screen), until or (f"train-{stage}" if stage else None), stage)
+    if outcome is None:
+        return 0
+    if as_json:
+        print_json(
+            {
+                "run": str(folder),
+                "outcome": outcome.verdict.outcome,
+                "exit_code": int(outcome.exit_code),
+                "report": str(folder / "report.html"),
+            }
+        )
+    return int(outcome.exit_code)

@@ -1,0 +1,57 @@
+"""The characters a reader knows, their class ids, and which of them count as the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from glyphyard.core.errors import BadInput
+
+BLANK = 0  # CTC blank: class 0; character i of the alphabet is class i + 1.
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """An ordered set of characters; class 0 is the CTC blank and never a character.
+
+    `fold` maps a character to the one it is read as (for plates that do not tell O from 0: {"O": "0"}).
+    """
+
+    characters: str
+    fold: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        doubled = sorted({c for c in self.characters if self.characters.count(c) > 1})
+        if doubled or not self.characters:
+            raise BadInput("alphabet", f"expected distinct characters, found {self.characters!r} (twice: {doubled})")
+        strangers = sorted(set(self.fold.values()) - set(self.characters))
+        if strangers:
+            raise BadInput("alphabet fold", f"folds onto {strangers}, which the alphabet does not hold")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes with the blank."""
+        return len(self.characters) + 1
+
+    def canonical(self, text: str) -> str:
+        """Return `text` with every folded character replaced by the one it is read as."""
+        return "".join(self.fold.get(c, c) for c in text)
+
+    def unknown(self, text: str) -> list[str]:
+        """Return the characters of `text` the alphabet cannot express, each once, in order."""
+        return [c for c in dict.fromkeys(self.canonical(text)) if c not in self.characters]
+
+    def encode(self, text: str) -> list[int]:
+        """Return class ids (1-based) of `text` after folding; an unknown character is a `BadInput`, never a blank."""
+        if strangers := self.unknown(text):
+            raise BadInput(f"label {text!r}", f"characters {strangers} are not in the alphabet {self.characters!r}")
+        return [self.characters.index(c) + 1 for c in self.canonical(text)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of class ids that hold no blank."""
+        return "".join(self.characters[i - 1] for i in ids)
+
+
+def fold_from_groups(groups: Sequence[str]) -> dict[str, str]:
+    """Turn equivalence groups into a fold onto each group's first character: ["0O"] → {"O": "0"}."""
+    return {c: group[0] for group in groups for c in group[1:]}

@@ -1,0 +1,52 @@
+"""CTC: how many time steps a text needs, and greedy decoding with confidences (Graves et al., 2006)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from glyphyard.core.alphabet import BLANK, Alphabet
+
+
+def steps_needed(text: str) -> int:
+    """Return the least number of time steps for `text`: its length, plus a blank between equal neighbours."""
+    return len(text) + sum(a == b for a, b in pairwise(text))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A text with its confidence (product of the characters') and each character's own, all in [0, 1]."""
+
+    text: str
+    confidence: float
+    character_confidences: tuple[float, ...]
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities over the last axis; log-probabilities are fine as input, too."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def greedy_decode(logits_TNC: np.ndarray, alphabet: Alphabet) -> list[Reading]:
+    """Decode each of N sequences: best class per step, repeats collapsed, blanks dropped.
+
+    `logits_TNC` are logits or log-probabilities, (time, batch, classes) as the exported model gives them.
+    A character's confidence is the highest probability within its run of steps; an empty text's confidence is the
+    geometric mean of its blanks, so that "nothing here" can be sure or unsure as well.
+    """
+    probabilities = softmax(np.asarray(logits_TNC, dtype=np.float32))
+    ids_TN, best_TN = probabilities.argmax(-1), probabilities.max(-1)
+    return [_collapse(ids_TN[:, n], best_TN[:, n], alphabet) for n in range(ids_TN.shape[1])]
+
+
+def _collapse(ids_T: np.ndarray, best_T: np.ndarray, alphabet: Alphabet) -> Reading:
+    starts = np.flatnonzero(np.r_[True, ids_T[1:] != ids_T[:-1]])
+    peaks = np.maximum.reduceat(best_T, starts)
+    kept = ids_T[starts] != BLANK
+    confidences = tuple(float(p) for p in peaks[kept])
+    if not confidences:
+        return Reading("", float(np.exp(np.log(np.maximum(best_T, 1e-9)).mean())), ())
+    return Reading(alphabet.decode(ids_T[starts][kept]), float(np.prod(confidences)), confidences)

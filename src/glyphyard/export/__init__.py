@@ -1,0 +1,1 @@
+"""From a trained torch module to a checked bundle: one ONNX file that every device can read."""

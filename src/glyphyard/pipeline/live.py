@@ -1,0 +1,107 @@
+"""What a person sees while a stage trains: a live bar on a terminal, plain lines elsewhere; the files are the source."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+POLL_S = 0.5
+BAR_CHARACTERS = 24
+
+
+@contextmanager
+def followed(stage_dir: Path, console: Console) -> Iterator[None]:
+    """Show the stage's progress while the block runs, wherever the workers are: they write, this reads."""
+    stop = threading.Event()
+    follower = threading.Thread(target=_follow, args=(stage_dir, console, stop), daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        follower.join(timeout=5)
+
+
+def _follow(stage_dir: Path, console: Console, stop: threading.Event) -> None:
+    seen = len(_epochs(stage_dir))  # a resumed run does not print its past again
+    if not console.is_terminal:
+        while not stop.wait(POLL_S):
+            seen = _print_new(stage_dir, console, seen)
+        _print_new(stage_dir, console, seen)
+        return
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while not stop.wait(POLL_S):
+            seen = _print_new(stage_dir, live.console, seen)
+            live.update(_bar(_progress(stage_dir)))
+    _print_new(stage_dir, console, seen)
+
+
+def _print_new(stage_dir: Path, console: Console, seen: int) -> int:
+    epochs = _epochs(stage_dir)
+    for line in epochs[seen:]:
+        console.print(_epoch_line(stage_dir.name, line), highlight=False, soft_wrap=True)
+    return max(seen, len(epochs))
+
+
+def _epoch_line(stage: str, line: dict[str, Any]) -> str:
+    return (
+        f"  {stage} epoch {line.get('epoch')}: loss {_number(line.get('train_loss'), '.4f')}"
+        f" · val loss {_number(line.get('val_loss'), '.4f')}"
+        f" · CER {_number(line.get('val_cer'), '.2%')} · exact match {_number(line.get('val_exact_match'), '.2%')}"
+        f" · {_number(line.get('crops_per_s'), '.0f')} crops/s"
+    )
+
+
+def _bar(progress: dict[str, Any]) -> Table | Text:
+    if not progress:
+        return Text("  starting the workers …", style="dim")
+    done, total = progress.get("step", 0), max(1, progress.get("steps", 1))
+    filled = int(BAR_CHARACTERS * done / total)
+    row = Table.grid(padding=(0, 1))
+    row.add_row(
+        f"  epoch {progress.get('epoch')}/{progress.get('epochs')}",
+        Text("━" * filled, style="cyan") + Text("━" * (BAR_CHARACTERS - filled), style="bright_black"),
+        f"{done}/{total}",
+        f"loss {_number(progress.get('loss'), '.3f')}",
+        f"CER {_number(progress.get('cer'), '.1%')}",
+        f"exact {_number(progress.get('exact_match'), '.1%')}",
+        f"{_number(progress.get('crops_per_s'), '.0f')} crops/s",
+        f"{_duration(progress.get('eta_s'))} left",
+    )
+    return row
+
+
+def _progress(stage_dir: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((stage_dir / "progress.json").read_text()))
+    except (OSError, ValueError):  # not there yet
+        return {}
+
+
+def _epochs(stage_dir: Path) -> list[dict[str, Any]]:
+    try:
+        text = (stage_dir / "metrics.jsonl").read_text()
+    except OSError:
+        return []
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,293 @@
+"""Recipe → dataset → stages → bundle → scorecard → verdict → report → release, each step recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+
+from glyphyard.cluster.environment import set_defaults
+from glyphyard.core.errors import ExitCode
+from glyphyard.core.files import read_json, write_json
+from glyphyard.core.records import BundleRecord, CheckpointRecord, DatasetManifest, Release, Scorecard, Verdict
+from glyphyard.pipeline.live import followed
+from glyphyard.pipeline.step import Step, perform
+from glyphyard.recipe.recipe import Recipe, without_places
+from glyphyard.recipe.suite import SuiteConfig
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run: Path
+    verdict: Verdict
+    release: Release | None
+    exit_code: ExitCode
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a recipe in its folder; paths of what each step makes."""
+
+    recipe: Recipe
+    folder: Path
+    store: Path
+    console: Console
+
+    def say(self, line: str) -> None:
+        """Print one line for a person."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    @property
+    def suite(self) -> SuiteConfig:
+        """The suite that judges this run."""
+        assert self.recipe.suite is not None  # `load_recipe` always reads it
+        return self.recipe.suite
+
+    @cached_property
+    def dataset(self) -> Path:
+        """Folder of the prepared dataset (known after `prepare`)."""
+        return (self.folder / read_json(self.folder / "dataset.json")["folder"]).resolve()
+
+    @property
+    def manifest(self) -> DatasetManifest:
+        """The prepared dataset's manifest."""
+        return DatasetManifest.read(self.dataset / "manifest.json")
+
+    def stage_dir(self, index: int) -> Path:
+        """Folder of a stage's checkpoints and metrics."""
+        return self.folder / "stages" / f"{index}-{self.recipe.stages[index].name}"
+
+    def checkpoint(self, index: int) -> CheckpointRecord:
+        """What a finished stage left."""
+        return CheckpointRecord.read(self.stage_dir(index) / "checkpoint.json")
+
+    @property
+    def bundle(self) -> Path:
+        """Folder of the exported bundle."""
+        return self.folder / "bundle"
+
+
+def execute(run: Run, until: str | None = None, only_stage: str | None = None) -> Outcome | None:
+    """Do every step that is not done yet, in order; `until` names the last one (None: all of them)."""
+    set_defaults()
+    steps = steps_of(run, only_stage)
+    with ExitStack() as resources:
+        for step in steps:
+            if step.name.startswith(("prepare", "train")) and run.recipe.runtime.launcher == "ray":
+                _connect(run, resources, step)
+            elif not step.name.startswith(("prepare", "train")):
+                resources.close()  # the cluster's processors are free for what follows
+            perform(step, run.folder, run.say)
+            if step.name == until:
+                return None
+    verdict = Verdict.read(run.folder / "verdict.json")
+    release = Release.read(run.folder / "release.json") if (run.folder / "release.json").is_file() else None
+    from glyphyard.evaluation.gate import exit_code
+
+    return Outcome(run.folder, verdict, release, exit_code(verdict))
+
+
+def steps_of(run: Run, only_stage: str | None = None) -> list[Step]:
+    """Return the run's steps in order."""
+    stages = [i for i, stage in enumerate(run.recipe.stages) if only_stage in (None, stage.name)]
+    return [
+        prepare_step(run),
+        *(train_step(run, i) for i in stages),
+        export_step(run),
+        evaluate_step(run),
+        gate_step(run),
+        report_step(run),
+        register_step(run),
+    ]
+
+
+def _connect(run: Run, resources: ExitStack, step: Step) -> None:
+    from glyphyard.cluster.session import connected
+
+    resources.enter_context(connected(say=run.say))
+
+
+def prepare_step(run: Run) -> Step:
+    """Recipe → DatasetManifest."""
+    from glyphyard.data.prepare import dataset_fingerprint, prepare
+
+    recipe = run.recipe
+    time_steps = recipe.model.time_steps(recipe.dataset.image.width)
+
+    def work() -> str:
+        folder = prepare(
+            recipe.dataset,
+            time_steps,
+            run.store,
+            need=("train", "validation", run.suite.split),
+            in_process=recipe.runtime.launcher == "in_process",
+            say=run.say,
+        )
+        write_json(run.folder / "dataset.json", {"folder": f"../{folder.relative_to(run.store)}"})
+        manifest = DatasetManifest.read(folder / "manifest.json")
+        rows = ", ".join(f"{split} {record.rows}" for split, record in manifest.splits.items())
+        line = f"prepare: {rows} rows; {manifest.bad_rows} bad; dataset {manifest.fingerprint}"
+        run.say(line)
+        return line
+
+    return Step(
+        "prepare",
+        lambda: {"dataset": dataset_fingerprint(recipe.dataset, time_steps, run.store)},
+        lambda: [run.folder / "dataset.json"],
+        work,
+    )
+
+
+def train_step(run: Run, index: int) -> Step:
+    """DatasetManifest (+ the parent's checkpoint) → Checkpoint."""
+    stage, stage_dir = run.recipe.stages[index], run.stage_dir(index)
+
+    def parent() -> Path | None:
+        if stage.init == "scratch" or (stage.init == "previous" and index == 0):
+            return None
+        return Path(stage.init) if stage.init.endswith(".pt") else run.folder / run.checkpoint(index - 1).path
+
+    def inputs() -> dict[str, object]:
+        recipe = without_places(run.recipe.to_json())
+        sliced = {k: recipe[k] for k in ("task", "seed", "dataset", "model", "augmentation")}
+        before = parent()
+        return sliced | {
+            "stage": recipe["stages"][index],
+            "dataset_fingerprint": run.manifest.fingerprint,
+            "parent": run.checkpoint(index - 1).sha256 if before and stage.init == "previous" else str(before or ""),
+        }
+
+    def work() -> str:
+        from glyphyard.training.job import StageJob
+
+        job = StageJob(run.recipe, index, run.dataset, stage_dir, parent())
+        run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
+        with followed(stage_dir, run.console):
+            record = _launcher(run.recipe)(job)
+        record.write(stage_dir / "checkpoint.json")
+        best = ", ".join(f"{k} {v:.4f}" for k, v in record.metrics.items() if v is not None)
+        line = f"train: stage {stage.name} {record.stopped} after {record.seconds:.0f} s; best epoch {record.epoch}: {best}"
+        run.say(line)
+        return line
+
+    return Step(f"train-{stage.name}", inputs, lambda: [stage_dir / "best.pt", stage_dir / "checkpoint.json"], work)
+
+
+def _launcher(recipe: Recipe) -> Callable[..., CheckpointRecord]:
+    if recipe.runtime.launcher == "ray":
+        from glyphyard.cluster.train import train_on_ray
+
+        return train_on_ray
+    from glyphyard.training.launch import train_in_process
+
+    return train_in_process
+
+
+def export_step(run: Run) -> Step:
+    """Checkpoint → Bundle."""
+    last = len(run.recipe.stages) - 1
+
+    def work() -> str:
+        from glyphyard.export.bundle import export_checkpoint
+
+        record = export_checkpoint(run.recipe, run.folder / run.checkpoint(last).path, run.dataset, run.bundle, run.say)
+        record.write(run.folder / "steps" / "bundle.json")
+        line = f"export: opset {record.opset}, {record.strings_compared} readings equal to torch's, difference ≤ {record.max_abs_difference:.1e}"
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        return {
+            "checkpoint": run.checkpoint(last).sha256,
+            "export": run.recipe.export.model_dump(mode="json"),
+            "dataset": run.manifest.fingerprint,
+        }
+
+    return Step("export", inputs, lambda: sorted(p for p in run.bundle.iterdir() if p.is_file()), work)
+
+
+def evaluate_step(run: Run) -> Step:
+    """Bundle → Scorecard."""
+
+    def work() -> str:
+        from glyphyard.evaluation.measure import measure
+
+        evaluate = run.recipe.evaluate
+        card = measure(
+            run.bundle, run.dataset, run.suite, run.folder, batch_size=evaluate.batch_size, threads=evaluate.threads, say=run.say
+        )
+        line = (
+            f"evaluate: CER {_rate(card, 'cer')}, exact match {_rate(card, 'exact_match')} on {card.samples} {card.split} crops"
+        )
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        bundle = BundleRecord.read(run.folder / "steps" / "bundle.json")
+        return {"bundle": bundle.files, "suite": run.suite.model_dump(mode="json"), "dataset": run.manifest.fingerprint}
+
+    return Step("evaluate", inputs, lambda: [run.folder / "scorecard.json", run.folder / "samples.parquet"], work)
+
+
+def _rate(card: Scorecard, name: str) -> str:
+    figure = card.figures[name]
+    if figure.value is None:
+        return "–"
+    return f"{figure.value:.2%}" + (f" [{figure.low:.2%}, {figure.high:.2%}]" if figure.low is not None else "")
+
+
+def gate_step(run: Run) -> Step:
+    """Scorecard → Verdict."""
+
+    def work() -> str:
+        from glyphyard.evaluation.gate import judge
+
+        verdict = judge(Scorecard.read(run.folder / "scorecard.json"), run.suite)
+        verdict.write(run.folder / "verdict.json")
+        for finding in verdict.findings:
+            run.say(f"  {finding.outcome}: {finding.message}")
+        line = f"gate: {verdict.outcome}"
+        run.say(f"{line} – {verdict.message}")
+        return line
+
+    def inputs() -> dict[str, object]:
+        return {"scorecard": read_json(run.folder / "scorecard.json"), "suite": run.suite.model_dump(mode="json")}
+
+    return Step("gate", inputs, lambda: [run.folder / "verdict.json"], work)
+
+
+def report_step(run: Run) -> Step:
+    """Everything so far → report.html."""
+
+    def work() -> str:
+        from glyphyard.report import write_report
+
+        line = f"report: {write_report(run.folder)}"
+        run.say(line)
+        return line
+
+    return Step("report", lambda: read_json(run.folder / "verdict.json"), lambda: [run.folder / "report.html"], work)
+
+
+def register_step(run: Run) -> Step:
+    """Verdict → Release; only a PASS becomes a model version, and a dead server stops nothing."""
+
+    def work() -> str:
+        from glyphyard.registry import register
+
+        release = register(run.folder, run.recipe, Verdict.read(run.folder / "verdict.json"), run.store, run.say)
+        release.write(run.folder / "release.json")
+        line = f"register: {release.message}"
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        return {"verdict": read_json(run.folder / "verdict.json"), "register": run.recipe.registration.model_dump(mode="json")}
+
+    return Step("register", inputs, lambda: [run.folder / "release.json"], work)

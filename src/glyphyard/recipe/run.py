@@ -1,0 +1,54 @@
+"""Where it runs, how it is judged, what is shipped and where it is registered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from glyphyard.recipe.base import RecipePath, Strict
+
+
+class RuntimeConfig(Strict):
+    """What a run asks of the machine or the cluster."""
+
+    launcher: Literal["ray", "in_process"] = Field("ray", description="in_process: no Ray Train, for a bare GPU or a debugger.")
+    workers: int = Field(1, ge=1, le=1024, description="Training processes (DDP).")
+    gpus_per_worker: float = Field(0, ge=0, le=8)
+    cpus_per_worker: int | None = Field(None, ge=1, description="All the machine's, shared out, when absent.")
+    resident_budget_mb: int = Field(
+        2048, ge=1, description="Larger shards stream from disk through Ray Data instead of staying in memory."
+    )
+    max_failures: int = Field(
+        0, ge=0, description="Worker crashes that Ray Train answers with a restart from the last checkpoint."
+    )
+    start_timeout_s: float = Field(300, gt=0, description="How long to wait for the cluster to give the workers.")
+
+
+class EvaluateConfig(Strict):
+    """Which suite judges the bundle."""
+
+    suite: RecipePath = Field(description="A file of evals/suites.")
+    batch_size: int = Field(64, ge=1, le=4096)
+    threads: int | None = Field(None, ge=1)
+
+
+class ExportConfig(Strict):
+    """What the bundle holds."""
+
+    opset: Annotated[int, Field(ge=17, le=18)] = 18
+    max_batch: int = Field(64, ge=3, le=1024, description="The largest batch the parity check runs and targets may plan for.")
+    golden: int = Field(16, ge=1, le=256, description="Validation crops whose readings every device replays.")
+    tolerance: float = Field(
+        1e-3, gt=0, description="Largest absolute difference of a log-probability between torch and ONNX Runtime."
+    )
+
+
+class RegisterConfig(Strict):
+    """Where a PASS goes."""
+
+    enabled: bool = True
+    model_name: str = Field("glyphyard-reader", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    tracking_uri: str | None = Field(None, description="An MLflow server; an embedded database in the store when absent.")
+    experiment: str = "glyphyard"
+    alias: str = Field("candidate", pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")

@@ -1,0 +1,85 @@
+"""How to train: a stage is one run of the loop; a recipe is a list of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from glyphyard.recipe.base import Fraction, Slug, Strict, swept
+
+
+class OptimizerConfig(Strict):
+    """The optimiser and its own settings; the learning rate is the stage's."""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    weight_decay: float = Field(1e-2, ge=0, le=1, json_schema_extra=swept(1e-4, 0.2, "log"))
+    momentum: Fraction = Field(0.9, description="SGD's momentum, Adam's first beta.")
+
+
+class ScheduleConfig(Strict):
+    """How the learning rate moves; warm-up is a share of all steps, `final_factor` the end as a share of the peak."""
+
+    name: Literal["onecycle", "cosine", "step", "plateau", "constant"] = "onecycle"
+    warmup: Fraction = 0.1
+    final_factor: Fraction = 0.01
+    step_epochs: int = Field(10, ge=1, description="step: epochs between drops.")
+    factor: Fraction = Field(0.5, description="step and plateau: what a drop multiplies by.")
+    patience_epochs: int = Field(3, ge=0, description="plateau: validations without progress before a drop.")
+
+
+class LossTerm(Strict):
+    """One term of the loss and its weight."""
+
+    term: Slug = "ctc"
+    weight: float = Field(1.0, ge=0)
+
+
+class SamplingConfig(Strict):
+    """Which rows an epoch sees: every one once (`shuffle`), or drawn by the sources' weights (`weighted`)."""
+
+    mode: Literal["shuffle", "weighted"] = "shuffle"
+    weights: dict[str, float] = Field(default_factory=dict, description="weighted: each source's share of a batch, by name.")
+    samples_per_epoch: int | None = Field(None, ge=1, description="weighted: rows in an epoch; all rows' count when absent.")
+
+
+class EarlyStopConfig(Strict):
+    """Stop when the selection metric has not improved for `patience_epochs` validations."""
+
+    patience_epochs: int = Field(10, ge=1)
+    min_delta: float = Field(0.0, ge=0)
+
+
+class GuardConfig(Strict):
+    """A bound on a validation metric and what to do when it is crossed."""
+
+    metric: str
+    min: float | None = None
+    max: float | None = None
+    action: Literal["stop", "rollback", "fail"] = "stop"
+
+
+class StageConfig(Strict):
+    """One stage: what is trained, for how long, from where."""
+
+    name: Slug = "main"
+    epochs: int | None = Field(None, ge=1, le=100_000)
+    steps: int | None = Field(None, ge=1, description="In place of epochs.")
+    batch_size: int = Field(
+        32, ge=1, le=65_536, description="Over all workers together.", json_schema_extra=swept(16, 256, "log")
+    )
+    lr: float = Field(1e-3, gt=0, le=10, description="Peak learning rate.", json_schema_extra=swept(1e-4, 1e-2, "log"))
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    clip_norm: float = Field(5.0, ge=0, description="Largest gradient norm; 0 is off.")
+    ema_decay: float = Field(0.0, ge=0, lt=1, description="Decay of the averaged weights that are validated and kept; 0 is off.")
+    precision: Literal["fp32", "bf16", "auto"] = Field("auto", description="auto: bf16 where it was measured to help.")
+    train: Annotated[tuple[str, ...], Field(strict=False)] = Field(("model",), description="Parts that learn.")
+    freeze: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Parts that stay as they are.")
+    losses: Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] = (LossTerm(),)
+    sampling: SamplingConfig = SamplingConfig()
+    init: str = Field("previous", description="`previous` stage's best, `scratch`, or a checkpoint's path.")
+    validate_every_epochs: int = Field(1, ge=1)
+    select: Literal["cer", "exact_match", "loss"] = Field("cer", description="The validation metric that names the best epoch.")
+    early_stop: EarlyStopConfig | None = None
+    guards: Annotated[tuple[GuardConfig, ...], Field(strict=False)] = ()

@@ -1,0 +1,32 @@
+"""What all tests share: one small Ray session, and where real data lies when it is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """One two-CPU Ray session for all tests marked `ray`."""
+    from glyphyard.cluster.session import connected
+
+    with connected(cpus=2, say=lambda line: None):
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real labelled data; skips where it is absent."""
+    folder = Path(os.environ.get("GLYPHYARD_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "us_plates").is_dir():
+        pytest.skip(f"no real data at {folder} (set GLYPHYARD_DATA)")
+    return folder
