@@ -1,0 +1,28 @@
+"""`glyphyard audit`: what is wrong with the data, before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from glyphyard.cli.options import json_option, load, print_json, recipe_options, store_option
+
+
+@click.command(epilog="Example: glyphyard audit recipes/florida_crnn.yaml --labels labels.txt")
+@recipe_options
+@store_option
+@json_option
+def audit(recipe: Path, labels: tuple[Path, ...], overrides: tuple[str, ...], store: Path, as_json: bool) -> None:
+    """Prepare the recipe's data and print what the audit found; too many bad rows end with status 2."""
+    from glyphyard.core.files import read_json
+    from glyphyard.data.prepare import prepare
+
+    loaded = load(recipe, overrides, labels)
+    time_steps = loaded.model.time_steps(loaded.dataset.image.width)
+    say = (lambda line: click.echo(line, err=True)) if as_json else click.echo
+    folder = prepare(loaded.dataset, time_steps, store.absolute(), in_process=True, say=say)
+    if as_json:
+        print_json(read_json(folder / "audit.json"))
+    else:
+        click.echo(f"audit: {folder / 'audit.json'}")

@@ -1,0 +1,192 @@
+"""What a run would do, found out in a moment and without torch or ray: steps, cadence, feasibility, resources, outlook."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glyphyard.core.ctc import steps_needed
+from glyphyard.core.records import DatasetManifest, Record
+from glyphyard.data.audit import LabelAudit, audit_labels
+from glyphyard.data.findings import bad_rows, by_kind
+from glyphyard.data.fingerprint import find_prepared
+from glyphyard.data.split import assign
+from glyphyard.recipe.dataset import SPLITS
+from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.stage import StageConfig
+
+LOOKED_AT = 500  # rendered rows whose texts are looked at; their number is known, their texts are alike
+STEPS = "prepare, {stages}, export, evaluate, gate, report, register"
+
+
+@dataclass(frozen=True)
+class StagePlan(Record):
+    """One stage in numbers; validations and checkpoints fall at the ends of epochs."""
+
+    name: str
+    rows_per_epoch: int
+    steps_per_epoch: int
+    epochs: int
+    steps: int
+    warmup_steps: int
+    validations_after_epochs: list[int]
+    checkpoints: str
+
+
+@dataclass(frozen=True)
+class Plan(Record):
+    """What `glyphyard plan` prints; counts of rendered rows by split are estimates until the dataset is prepared."""
+
+    recipe: str
+    fingerprint: str
+    dataset_prepared: str | None
+    steps: list[str]
+    rows: dict[str, int]
+    rows_are_exact: bool
+    stages: list[StagePlan]
+    labels: dict[str, Any]
+    findings: dict[str, int]
+    first_findings: list[str]
+    resources: dict[str, Any]
+    outlook: list[str]
+    warnings: list[str]
+
+
+def plan_of(recipe: Recipe, store: Path) -> Plan:
+    """Work out the plan of a recipe; label files are read, images are not opened."""
+    time_steps = recipe.model.time_steps(recipe.dataset.image.width)
+    audit = audit_labels(recipe.dataset, time_steps, synthetic_limit=LOOKED_AT)
+    prepared = find_prepared(recipe.dataset, time_steps, store)
+    rows = _exact_rows(prepared) if prepared else _expected_rows(recipe, audit)
+    stages = [_stage_plan(stage, rows["train"]) for stage in recipe.stages]
+    resources = _resources(recipe, rows, store)
+    return Plan(
+        recipe=recipe.name,
+        fingerprint=recipe.fingerprint,
+        dataset_prepared=str(prepared) if prepared else None,
+        steps=STEPS.format(stages=", ".join(f"train-{s.name}" for s in recipe.stages)).split(", "),
+        rows=rows,
+        rows_are_exact=prepared is not None,
+        stages=stages,
+        labels=_labels(audit, recipe, time_steps),
+        findings=by_kind(audit.findings),
+        first_findings=[str(finding) for finding in audit.findings[:5]],
+        resources=resources,
+        outlook=_outlook(recipe, rows),
+        warnings=_warnings(recipe, audit, rows, resources),
+    )
+
+
+def _exact_rows(prepared: Path) -> dict[str, int]:
+    manifest = DatasetManifest.read(prepared / "manifest.json")
+    return {split: manifest.splits[split].rows if split in manifest.splits else 0 for split in SPLITS}
+
+
+def _expected_rows(recipe: Recipe, audit: LabelAudit) -> dict[str, int]:
+    bad = bad_rows(audit.findings)
+    seen: Counter[tuple[str, str]] = Counter()
+    for i, (row, group) in enumerate(zip(audit.rows, audit.groups, strict=True)):
+        if i not in bad:
+            source = next(s for s in recipe.dataset.sources if s.name == row.source)
+            seen[row.source, assign(group, recipe.dataset.split, source.splits)] += 1
+    rows = dict.fromkeys(SPLITS, 0)
+    for source in recipe.dataset.sources:
+        looked_at = sum(seen[source.name, split] for split in SPLITS)
+        scale = source.count / looked_at if source.kind == "synthetic_plates" and looked_at else 1
+        for split in SPLITS:
+            rows[split] += round(seen[source.name, split] * scale)
+    return {str(split): count for split, count in rows.items()}
+
+
+def _stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
+    rows = stage.sampling.samples_per_epoch or train_rows
+    per_epoch = max(1, math.ceil(rows / stage.batch_size))
+    epochs = stage.epochs or max(1, math.ceil((stage.steps or 1) / per_epoch))
+    steps = stage.steps or epochs * per_epoch
+    after = [e for e in range(1, epochs + 1) if e % stage.validate_every_epochs == 0 or e == epochs]
+    warmup = round(stage.schedule.warmup * steps)
+    return StagePlan(stage.name, rows, per_epoch, epochs, steps, warmup, after, "after every epoch and every 60 s (last.pt), at each best (best.pt)")
+
+
+def _labels(audit: LabelAudit, recipe: Recipe, time_steps: int) -> dict[str, Any]:
+    alphabet = recipe.dataset.the_alphabet()
+    needs = Counter(steps_needed(alphabet.canonical(text)) for text in audit.texts)
+    most = max(needs, default=0)
+    return {
+        "time_steps": time_steps,
+        "steps_needed_most": most,
+        "ctc_feasible": most <= time_steps,
+        "rows_too_long": sum(count for steps, count in needs.items() if steps > time_steps),
+        "alphabet": alphabet.characters,
+        "characters_never_seen": audit.statistics["characters_never_seen"],
+        "characters_outside": sorted({c for text in audit.texts for c in alphabet.unknown(text)}),
+        "label_lengths": audit.statistics["label_lengths"],
+    }
+
+
+def _resources(recipe: Recipe, rows: dict[str, int], store: Path) -> dict[str, Any]:
+    image, runtime = recipe.dataset.image, recipe.runtime
+    resident = rows["train"] * image.height * image.width * image.channels / runtime.workers
+    cpus, gpus = os.cpu_count() or 1, _gpus()
+    place = next((p for p in (store, *store.parents) if p.exists()), Path("/"))
+    return {
+        "cluster": os.environ.get("RAY_ADDRESS"),
+        "workers": runtime.workers,
+        "cpus_here": cpus,
+        "cpus_asked": runtime.workers * (runtime.cpus_per_worker or max(1, cpus // runtime.workers)),
+        "gpus_here": gpus,
+        "gpus_asked": runtime.workers * runtime.gpus_per_worker,
+        "memory_gb_here": round(_memory_bytes() / 1e9, 1),
+        "resident_mb_per_worker": round(resident / 1e6, 1),
+        "ingest": "resident" if resident <= runtime.resident_budget_mb * 1e6 else "streamed from disk each epoch",
+        "disk_free_gb": round(shutil.disk_usage(place).free / 1e9, 1),
+    }
+
+
+def _gpus() -> int:
+    if not Path("/proc/driver/nvidia").exists() or not shutil.which("nvidia-smi"):
+        return 0
+    done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=5)
+    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _outlook(recipe: Recipe, rows: dict[str, int]) -> list[str]:
+    """Say what the gate can say at best, given how many crops are held out."""
+    suite = recipe.suite
+    if suite is None:
+        return []
+    from glyphyard.evaluation.intervals import samples_to_clear
+
+    held_out = rows[suite.split]
+    lines = [f"{held_out} crops are held out ({suite.split}); the suite {suite.name} wants at least {suite.min_samples}"]
+    for threshold in suite.thresholds:
+        if threshold.metric != "cer" and threshold.above is not None:
+            observed = (1 + threshold.above) / 2
+            needed = samples_to_clear(observed, threshold.above, suite.confidence)
+            told = f"{threshold.metric} > {threshold.above:g} at {suite.confidence:.0%} confidence takes about {needed} crops at an observed {observed:.1%}"
+            lines.append(told + ("" if held_out >= needed else f": with {held_out} the gate may only say INSUFFICIENT_DATA"))
+    return lines
+
+
+def _warnings(recipe: Recipe, audit: LabelAudit, rows: dict[str, int], resources: dict[str, Any]) -> list[str]:
+    found = [f"the {split} split would be empty" for split in {"train", "validation", recipe.suite.split if recipe.suite else "test"} if not rows[split]]
+    if not resources["cluster"]:
+        for kind in ("cpus", "gpus"):
+            if resources[f"{kind}_asked"] > resources[f"{kind}_here"]:
+                found.append(f"asks for {resources[f'{kind}_asked']:g} {kind.upper()}, this machine has {resources[f'{kind}_here']}")
+    found += [f"stage {s.name}: batch_size {s.batch_size} is more than the {rows['train']} training rows" for s in recipe.stages if s.batch_size > rows["train"]]
+    listed = Counter(row.source for row in audit.rows)
+    bad = Counter(audit.rows[i].source for i in bad_rows(audit.findings))
+    allowed = recipe.dataset.max_bad_fraction
+    found += [f"{n} of {listed[name]} rows of {name} are bad: the run would stop (max_bad_fraction {allowed:g})" for name, n in bad.items() if n > allowed * listed[name]]
+    return found

@@ -1,0 +1,106 @@
+"""The command line as a user meets it: help everywhere, one line for an error, exit codes that CI can use."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from glyphyard.cli.main import VERBS, glyphyard
+from glyphyard.cli.main import main as run_main
+
+ROOT = Path(__file__).parents[2]
+TINY = str(ROOT / "recipes" / "tiny" / "florida_crnn.yaml")
+
+
+def main(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as stopped:
+        run_main(list(arguments))
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    command = glyphyard.get_command(click.Context(glyphyard), verb)
+    assert command is not None
+    names = [[verb]] if not isinstance(command, click.Group) else [[verb, name] for name in command.commands]
+    for name in names:
+        code, out, _ = main(capsys, *name, "--help")
+        assert code == 0
+        assert f"Example: glyphyard {' '.join(name)}" in " ".join(out.split())
+
+
+def test_a_mistake_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: x\nsede: 3\n")
+    code, out, err = main(capsys, "plan", str(recipe))
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert f"{recipe}:2:1" in err
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "a.yaml", "--resume", "b"], ["nothing"], ["plan", "--no-such-option", "x"]])
+def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    code, _, err = main(capsys, *arguments)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_resuming_what_is_not_there_is_exit_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = main(capsys, "run", "--resume", "nothing", "--store", str(tmp_path))
+    assert code == 2
+    assert "no such run" in err
+
+
+def test_a_plan_for_a_machine_holds_recipe_and_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, _ = main(capsys, "plan", TINY, "--json", "--store", str(tmp_path))
+    value = json.loads(out)
+    assert code == 0
+    assert value["recipe"]["name"] == value["plan"]["recipe"] == "tiny_florida_crnn"
+    assert value["plan"]["steps"][0] == "prepare"
+    stage = value["plan"]["stages"][0]
+    assert stage["steps"] == stage["epochs"] * stage["steps_per_epoch"]
+
+
+def test_planning_imports_neither_torch_nor_ray() -> None:
+    code = (
+        "import sys\nfrom glyphyard.cli.main import main\n"
+        f"try:\n    main(['plan', {TINY!r}])\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "print('LOADED', [m for m in ('torch', 'ray', 'mlflow', 'pandas', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip().endswith("LOADED []")
+
+
+def test_a_plan_tells_too_few_crops_before_training(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"crop{i}.jpg\tABC{i:03d}\n" for i in range(57)))
+    for i in range(57):
+        (tmp_path / f"crop{i}.jpg").write_bytes(b"")
+    code, out, _ = main(capsys, "plan", str(ROOT / "recipes" / "florida_crnn.yaml"), "--labels", str(labels), "--store", str(tmp_path))
+    assert code == 0
+    assert "INSUFFICIENT_DATA" in out
+
+
+def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = main(capsys, "schema")
+    assert code == 0
+    assert json.loads(out)["additionalProperties"] is False
+
+
+def test_recipes_are_listed_with_what_they_are_for(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = main(capsys, "recipes", str(ROOT / "recipes"), "--json")
+    assert code == 0
+    assert {"florida_crnn", "us_plates", "tiny_florida_crnn"} <= {entry["name"] for entry in json.loads(out)}
+
+
+def test_jobs_are_doors_to_the_same_verbs() -> None:
+    for job in sorted((ROOT / "jobs").glob("*.py")):
+        done = subprocess.run([sys.executable, str(job), "--help"], capture_output=True, text=True, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        assert f"glyphyard {job.stem}" in " ".join(done.stdout.split())
