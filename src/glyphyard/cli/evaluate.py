@@ -40,5 +40,5 @@ def evaluate(
     else:
         for finding in verdict.findings:
             click.echo(f"  {finding.outcome}: {finding.message}")
-        click.echo(f"gate: {verdict.outcome} – {verdict.message}")
+        click.echo(f"gate: {verdict.outcome}")
     return int(exit_code(verdict))

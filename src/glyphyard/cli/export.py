@@ -23,6 +23,7 @@ def export(run: str, out: Path, stage: str | None, store: Path, as_json: bool) -
     from glyphyard.export.bundle import export_checkpoint
     from glyphyard.pipeline.run import Run
     from glyphyard.pipeline.store import open_run, recipe_of
+    from glyphyard.training.job import BEST
 
     if out.exists():
         raise BadInput(str(out), "this folder is there already", "choose another --out")
@@ -31,8 +32,8 @@ def export(run: str, out: Path, stage: str | None, store: Path, as_json: bool) -
     names = [s.name for s in this.recipe.stages]
     if stage and stage not in names:
         raise BadInput(f"--stage {stage}", f"no such stage; the recipe has {', '.join(names)}")
-    checkpoint = this.checkpoint(names.index(stage) if stage else len(names) - 1)
-    record = export_checkpoint(this.recipe, folder / checkpoint.path, this.dataset, out.absolute(), this.say)
+    best = this.stage_dir(names.index(stage) if stage else len(names) - 1) / BEST
+    record = export_checkpoint(this.recipe, best, this.dataset, out.absolute(), this.say)
     if as_json:
         print_json(record.to_json())
     else:

@@ -53,12 +53,18 @@ def _worker(config: dict[str, Any]) -> dict[str, Any] | None:
 
     from glyphyard.training.loop import train_stage
     from glyphyard.training.ranks import TorchRanks
+    from glyphyard.training.watch import EpochRow, Watch
+
+    class Reporting(Watch):
+        """Tells Ray Train what an epoch gave; all ranks do, because `report` waits for all of them."""
+
+        def epoch_ended(self, row: EpochRow) -> None:
+            ray.train.report(row)
 
     torch.set_num_threads(config["threads"])
-    context = ray.train.get_context()
     ranks = TorchRanks(ray.train.torch.get_device())
-    record = train_stage(_from_json(config), ranks, on_epoch=lambda metrics: ray.train.report(metrics))
-    return record.to_json() if context.get_world_rank() == 0 else None
+    record = train_stage(_from_json(config), ranks, Reporting())
+    return record.to_json() if ranks.rank == 0 else None
 
 
 def _to_json(job: StageJob) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _epoch_line(stage: str, line: dict[str, Any]) -> str:
     return (
         f"  {stage} epoch {line.get('epoch')}: loss {_number(line.get('train_loss'), '.4f')}"
         f" · val loss {_number(line.get('val_loss'), '.4f')}"
-        f" · CER {_number(line.get('val_cer'), '.2%')} · exact match {_number(line.get('val_exact_match'), '.2%')}"
+        f" · CER {_number(line.get('cer'), '.2%')} · exact match {_number(line.get('exact_match'), '.2%')}"
         f" · {_number(line.get('crops_per_s'), '.0f')} crops/s"
     )
 

@@ -165,16 +165,16 @@ def _outlook(recipe: Recipe, rows: dict[str, int]) -> list[str]:
     suite = recipe.suite
     if suite is None:
         return []
-    from glyphyard.evaluation.intervals import samples_to_clear
+    from glyphyard.evaluation.intervals import samples_needed
 
     held_out = rows[suite.split]
     lines = [f"{held_out} crops are held out ({suite.split}); the suite {suite.name} wants at least {suite.min_samples}"]
     for threshold in suite.thresholds:
         if threshold.metric != "cer" and threshold.above is not None:
             observed = (1 + threshold.above) / 2
-            needed = samples_to_clear(observed, threshold.above, suite.confidence)
+            needed = samples_needed(observed, threshold.above, suite.confidence)
             told = f"{threshold.metric} > {threshold.above:g} at {suite.confidence:.0%} confidence takes about {needed} crops at an observed {observed:.1%}"
-            lines.append(told + ("" if held_out >= needed else f": with {held_out} the gate may only say INSUFFICIENT_DATA"))
+            lines.append(told + ("" if needed and held_out >= needed else f": with {held_out} the gate may only say INSUFFICIENT_DATA"))
     return lines
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from glyphyard.cluster.environment import set_defaults
-from glyphyard.core.errors import ExitCode
+from glyphyard.core.errors import BadInput, ExitCode
 from glyphyard.core.files import read_json, write_json
 from glyphyard.core.records import BundleRecord, CheckpointRecord, DatasetManifest, Release, Scorecard, Verdict
 from glyphyard.pipeline.live import followed
 from glyphyard.pipeline.step import Step, perform
 from glyphyard.recipe.recipe import Recipe, without_places
 from glyphyard.recipe.suite import SuiteConfig
+from glyphyard.training.job import BEST, StageJob
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def train_step(run: Run, index: int) -> Step:
     def parent() -> Path | None:
         if stage.init == "scratch" or (stage.init == "previous" and index == 0):
             return None
-        return Path(stage.init) if stage.init.endswith(".pt") else run.folder / run.checkpoint(index - 1).path
+        return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
 
     def inputs() -> dict[str, object]:
         recipe = without_places(run.recipe.to_json())
@@ -164,8 +165,6 @@ def train_step(run: Run, index: int) -> Step:
         }
 
     def work() -> str:
-        from glyphyard.training.job import StageJob
-
         job = StageJob(run.recipe, index, run.dataset, stage_dir, parent())
         run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
         with followed(stage_dir, run.console):
@@ -184,9 +183,19 @@ def _launcher(recipe: Recipe) -> Callable[..., CheckpointRecord]:
         from glyphyard.cluster.train import train_on_ray
 
         return train_on_ray
-    from glyphyard.training.launch import train_in_process
+    return _train_here
 
-    return train_in_process
+
+def _train_here(job: StageJob) -> CheckpointRecord:
+    import torch
+
+    from glyphyard.training.loop import train_stage
+    from glyphyard.training.ranks import SingleRank
+
+    wants_gpu = job.recipe.runtime.gpus_per_worker > 0
+    if wants_gpu and not torch.cuda.is_available():
+        raise BadInput("runtime.gpus_per_worker", "asks for a GPU, torch finds none on this machine", "set it to 0 to train on the CPU")
+    return train_stage(job, SingleRank("cuda" if wants_gpu else "cpu"))
 
 
 def export_step(run: Run) -> Step:
@@ -196,7 +205,7 @@ def export_step(run: Run) -> Step:
     def work() -> str:
         from glyphyard.export.bundle import export_checkpoint
 
-        record = export_checkpoint(run.recipe, run.folder / run.checkpoint(last).path, run.dataset, run.bundle, run.say)
+        record = export_checkpoint(run.recipe, run.stage_dir(last) / BEST, run.dataset, run.bundle, run.say)
         record.write(run.folder / "steps" / "bundle.json")
         line = f"export: opset {record.opset}, {record.strings_compared} readings equal to torch's, difference ≤ {record.max_abs_difference:.1e}"
         run.say(line)
@@ -253,7 +262,7 @@ def gate_step(run: Run) -> Step:
         for finding in verdict.findings:
             run.say(f"  {finding.outcome}: {finding.message}")
         line = f"gate: {verdict.outcome}"
-        run.say(f"{line} – {verdict.message}")
+        run.say(line)
         return line
 
     def inputs() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from glyphyard.registry.promote import ModelVersion, Promotion, history, models, promote, rollback
 from glyphyard.registry.register import attach_report, push, register
-from glyphyard.registry.tracking import Tracking, redact
+from glyphyard.registry.tracking import Tracking
 
 __all__ = [
     "ModelVersion",
@@ -13,7 +13,6 @@ __all__ = [
     "models",
     "promote",
     "push",
-    "redact",
     "register",
     "rollback",
 ]

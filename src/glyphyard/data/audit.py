@@ -1,0 +1,120 @@
+"""The audit of labels: everything that can be known about the rows before an image is opened (no cv2, torch or ray)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glyphyard.core.alphabet import Alphabet
+from glyphyard.core.ctc import steps_needed
+from glyphyard.core.errors import BadInput
+from glyphyard.data.findings import AuditFinding, Kind, bad_rows
+from glyphyard.data.sources import Row, list_rows
+from glyphyard.data.split import group_of
+from glyphyard.recipe.dataset import DatasetConfig
+
+MAX_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class LabelAudit:
+    """The rows of all sources (a row's id is its index here), their normalised texts, groups and what is wrong with them."""
+
+    rows: list[Row]
+    texts: list[str]
+    groups: list[str]
+    findings: list[AuditFinding]
+    statistics: dict[str, Any]
+
+
+def audit_labels(dataset: DatasetConfig, time_steps: int, synthetic_limit: int | None = None) -> LabelAudit:
+    """List and check all rows; `synthetic_limit` looks at that many rows of each rendered source only (`plan`)."""
+    alphabet = dataset.the_alphabet()
+    rows = [row for source in dataset.sources for row in list_rows(source, synthetic_limit)]
+    texts = [dataset.normalise(row.text_raw) for row in rows]
+    own = {source.name: source.group_by for source in dataset.sources}
+    groups = [group_of(row, alphabet.canonical(text), own[row.source], dataset.split) for row, text in zip(rows, texts, strict=True)]
+    findings = list(_check_rows(rows, texts, groups, alphabet, time_steps))
+    findings += duplicates(rows, texts, alphabet, [row.file or "" for row in rows], bad_rows(findings))
+    statistics = label_statistics(dataset, rows, texts, time_steps)
+    return LabelAudit(rows, texts, [group or "" for group in groups], findings, statistics)
+
+
+def found(kind: Kind, row_id: int, row: Row, detail: str) -> AuditFinding:
+    """Return a finding about `row`."""
+    return AuditFinding(kind, row_id, row.source, row.listed_in, row.line, detail)
+
+
+def _check_rows(
+    rows: Sequence[Row], texts: Sequence[str], groups: Sequence[str | None], alphabet: Alphabet, time_steps: int
+) -> Iterator[AuditFinding]:
+    for i, (row, text, group) in enumerate(zip(rows, texts, groups, strict=True)):
+        if row.problem:
+            yield found(Kind.MALFORMED_LINE, i, row, row.problem)
+            continue
+        if not text:
+            yield found(Kind.EMPTY_LABEL, i, row, f"the label {row.text_raw!r} of {row.path} holds nothing to read")
+        elif strangers := alphabet.unknown(text):
+            yield found(Kind.UNKNOWN_CHARACTER, i, row, f"{strangers} of label {text!r} are not in the alphabet")
+        elif (needed := steps_needed(alphabet.canonical(text))) > time_steps:
+            yield found(Kind.LABEL_TOO_LONG, i, row, f"label {text!r} needs {needed} time steps, the model has {time_steps}")
+        if row.file is not None and not os.path.isfile(row.file):
+            yield found(Kind.MISSING_IMAGE, i, row, f"{row.path} does not exist in {os.path.dirname(row.file)}")
+        if group is None:
+            yield found(Kind.NO_GROUP, i, row, f"group_by matches nothing in the path {row.path!r}")
+
+
+def duplicates(
+    rows: Sequence[Row], texts: Sequence[str], alphabet: Alphabet, identities: Sequence[str], bad: set[int]
+) -> list[AuditFinding]:
+    """Find rows that are the same image by `identities` ("" is unknown): two labels make all of them bad, one label warns."""
+    same: dict[str, list[int]] = {}
+    for i, identity in enumerate(identities):
+        if identity and i not in bad:
+            same.setdefault(identity, []).append(i)
+    findings: list[AuditFinding] = []
+    for ids in same.values():
+        first, labels = ids[0], list(dict.fromkeys(alphabet.canonical(texts[i]) for i in ids))
+        if len(labels) > 1:
+            places = ", ".join(f"{rows[i].path} (line {rows[i].line})" for i in ids[:MAX_EXAMPLES])
+            findings += [found(Kind.CONFLICTING_LABELS, i, rows[i], f"one image, {len(labels)} labels {labels[:4]}: {places}") for i in ids]
+        else:
+            detail = f"is the image of {rows[first].listed_in}:{rows[first].line}"
+            findings += [found(Kind.DUPLICATE_IMAGE, i, rows[i], f"{rows[i].path} {detail}") for i in ids[1:]]
+    return findings
+
+
+def label_statistics(dataset: DatasetConfig, rows: Sequence[Row], texts: Sequence[str], time_steps: int) -> dict[str, Any]:
+    """Return rows by source, histograms of label lengths and characters, alphabet coverage and CTC feasibility."""
+    alphabet = dataset.the_alphabet()
+    canonical = [alphabet.canonical(text) for text in texts]
+    characters = Counter("".join(canonical))
+    listed = Counter(row.source for row in rows)
+    return {
+        "rows": {source.name: listed[source.name] for source in dataset.sources},
+        "label_lengths": {str(n): count for n, count in sorted(Counter(map(len, canonical)).items())},
+        "characters": dict(sorted(characters.items())),
+        "characters_never_seen": [c for c in alphabet.characters if c not in characters and c not in alphabet.fold],
+        "time_steps": time_steps,
+        "steps_needed_most": max(map(steps_needed, canonical), default=0),
+    }
+
+
+def refuse_too_many_bad(dataset: DatasetConfig, rows: Sequence[Row], findings: Sequence[AuditFinding]) -> None:
+    """Raise `BadInput` where more than `max_bad_fraction` of a source's rows are bad, naming the first ones.
+
+    By source, so that thousands of rendered rows do not hide a broken label file.
+    """
+    listed = Counter(row.source for row in rows)
+    bad = Counter(rows[i].source for i in bad_rows(findings))
+    for name, count in bad.items():
+        if count <= dataset.max_bad_fraction * listed[name]:
+            continue
+        errors = sorted((f for f in findings if f.source == name and f.severity == "error"), key=lambda f: f.row)
+        also = "; ".join(f"line {f.line}: {f.detail}" for f in errors[1:MAX_EXAMPLES])
+        share = f"{count} of {listed[name]} rows of source {name} are bad, allowed are {dataset.max_bad_fraction:.3g} of them (max_bad_fraction)"
+        problem = f"{errors[0].kind.value}: {errors[0].detail}; {share}" + (f"; {also}" if also else "")
+        raise BadInput(f"{errors[0].file}:{errors[0].line}", problem, "mend or remove these rows, or raise dataset.max_bad_fraction")

@@ -1,0 +1,74 @@
+"""The identity of a prepared dataset: what went in, never where it lies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glyphyard.core.files import canonical_json, fingerprint, sha256_file
+from glyphyard.data.hashing import file_hashes
+from glyphyard.data.sources import Row, list_rows
+from glyphyard.recipe.dataset import AnySource, DatasetConfig, PlateTsv, SyntheticPlates
+
+PREPARE_VERSION = 1  # raise it when the same input gives other shards
+PLACES = {"labels", "images", "metadata"}
+
+
+def dataset_folder(store: Path, fingerprint_: str) -> Path:
+    """Return where the prepared dataset of this fingerprint lies."""
+    return Path(store) / "datasets" / fingerprint_
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A dataset's fingerprint and the SHA-256 of every image file that it stands on."""
+
+    fingerprint: str
+    hashes: dict[str, str]
+
+
+def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: bool = False) -> Identity | None:
+    """Identify a dataset by its config without paths, its label and image bytes, and the code's versions.
+
+    `known_only` reads no image and returns None where one would have to be read.
+    """
+    listed = {source.name: list_rows(source) for source in dataset.sources if isinstance(source, PlateTsv)}
+    files = [row.file for rows in listed.values() for row in rows if row.file]
+    hashes = file_hashes(files, Path(store), known_only)
+    if hashes is None:
+        return None
+    config = dataset.model_dump(mode="json")
+    config["sources"] = [{k: v for k, v in source.items() if k not in PLACES} for source in config["sources"]]
+    content = {source.name: _content(source, listed.get(source.name, []), hashes) for source in dataset.sources}
+    return Identity(fingerprint({"config": config, "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}), hashes)
+
+
+def dataset_fingerprint(dataset: DatasetConfig, time_steps: int, store: Path) -> str:
+    """Return the name of the prepared dataset; images are read only where they are new or changed."""
+    identity = identify(dataset, time_steps, store)
+    assert identity is not None
+    return identity.fingerprint
+
+
+def find_prepared(dataset: DatasetConfig, time_steps: int, store: Path) -> Path | None:
+    """Return the prepared dataset's folder if it is there and no image has to be read to know it (`plan`)."""
+    identity = identify(dataset, time_steps, store, known_only=True)
+    if identity is None:
+        return None
+    folder = dataset_folder(store, identity.fingerprint)
+    return folder if (folder / "manifest.json").is_file() else None
+
+
+def _content(source: AnySource, rows: Sequence[Row], hashes: dict[str, str]) -> Any:
+    if isinstance(source, SyntheticPlates):
+        from glyphyard.data import synth
+
+        return {"synth": getattr(synth, "SYNTH_VERSION", 1)}
+    images = hashlib.sha256()
+    for row in rows:
+        images.update(canonical_json([row.path, hashes.get(row.file or "", "")]).encode("utf-8"))
+    metadata = sha256_file(source.metadata) if source.metadata else None
+    return {"labels": sha256_file(source.labels), "metadata": metadata, "images": images.hexdigest()}

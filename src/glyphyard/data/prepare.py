@@ -1,0 +1,191 @@
+"""`prepare`: sources → one audited, split, resized, sharded dataset, made by Ray Data once and cached by content."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from glyphyard.core import errors
+from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.files import canonical_json, make_folder, read_json, write_json
+from glyphyard.core.pixels import PixelContract
+from glyphyard.core.records import DatasetManifest, SplitRecord
+from glyphyard.data.audit import audit_labels, refuse_too_many_bad
+from glyphyard.data.chunks import chunk_specs, run_chunk, run_chunk_in_ray
+from glyphyard.data.draft import Draft
+from glyphyard.data.findings import bad_rows, told
+from glyphyard.data.fingerprint import PREPARE_VERSION, dataset_fingerprint, dataset_folder, find_prepared, identify
+from glyphyard.data.shards import SCHEMA, SplitWriter
+from glyphyard.data.workplace import workplace
+from glyphyard.recipe.dataset import SPLITS, DatasetConfig, Split
+
+__all__ = ["dataset_fingerprint", "find_prepared", "prepare"]
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]  # rows done, rows in all
+
+
+def prepare(
+    dataset: DatasetConfig,
+    time_steps: int,
+    store: Path,
+    *,
+    need: tuple[Split, ...] = ("train",),
+    in_process: bool = False,
+    say: Say = lambda line: None,
+    progress: Progress = lambda done, total: None,
+) -> Path:
+    """Return the folder of the prepared dataset, making it first if its content is not in the store yet.
+
+    Raises `BadInput` where too many rows are bad or a side of the split in `need` comes out empty. Without
+    `in_process` Ray has to be connected already; the result is the same, byte for byte.
+    """
+    store = make_folder(Path(store))
+    identity = identify(dataset, time_steps, store)
+    assert identity is not None
+    target = dataset_folder(store, identity.fingerprint)
+    if (target / "manifest.json").is_file():
+        return _reuse(target, dataset, need, say)
+    labels = audit_labels(dataset, time_steps)
+    refuse_too_many_bad(dataset, labels.rows, labels.findings)
+    draft = Draft.of(dataset, labels, identity.hashes)
+    with workplace(target) as folder:
+        paths = _read_images(draft, folder / "chunks", in_process, progress)
+        draft.close()
+        _tell(draft, say)
+        refuse_too_many_bad(dataset, draft.rows, draft.findings)
+        _check_need(dataset, draft.rows_by_split(), need)
+        splits = _write_shards(draft, paths, folder)
+        shutil.rmtree(folder / "chunks")
+        write_json(folder / "audit.json", draft.report(identity.fingerprint))
+        _manifest(draft, identity.fingerprint, splits).write(folder / "manifest.json")
+    say(_summary(identity.fingerprint, draft.rows_by_split(), len(bad_rows(draft.findings))))
+    return target
+
+
+def _reuse(target: Path, dataset: DatasetConfig, need: tuple[Split, ...], say: Say) -> Path:
+    manifest = DatasetManifest.read(target / "manifest.json")
+    rows: dict[Split, int] = {split: manifest.splits[split].rows if split in manifest.splits else 0 for split in SPLITS}
+    _check_need(dataset, rows, need)
+    counts = read_json(target / "audit.json")["counts"]
+    if counts:
+        say(f"audit: {', '.join(f'{n} {kind}' for kind, n in counts.items())} (listed in {target / 'audit.json'})")
+    say(_summary(manifest.fingerprint, rows, manifest.bad_rows) + " (cached)")
+    return target
+
+
+def _summary(fingerprint: str, rows: Mapping[Split, int], bad: int) -> str:
+    return f"dataset {fingerprint}: " + " · ".join(f"{rows[split]:,} {split}" for split in SPLITS) + f" · {bad:,} bad rows left out"
+
+
+def _tell(draft: Draft, say: Say) -> None:
+    for line in told(draft.findings):
+        say(line)
+
+
+def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], need: tuple[Split, ...]) -> None:
+    for split in need:
+        if rows[split]:
+            continue
+        share = {"validation": dataset.split.validation, "test": dataset.split.test}.get(split)
+        remedy = f"raise dataset.split.{split} (now {share:g})" if share is not None else "lower dataset.split.validation and .test"
+        found = ", ".join(f"{count} {name}" for name, count in rows.items())
+        raise BadInput("dataset.split", f"the {split} split came out empty ({found})", f"{remedy}, add rows, or name {split} in a source's splits")
+
+
+def _read_images(draft: Draft, folder: Path, in_process: bool, progress: Progress) -> list[Path]:
+    """Run all chunks, let the draft take their reports in order, and return the chunks' files in order."""
+    folder.mkdir()
+    image = draft.dataset.image
+    pixels = PixelContract(image.height, image.width, image.channels, image.interpolation)
+    wanted = draft.wanted()
+    specs = chunk_specs(draft.rows, wanted, draft.held_out(), pixels, folder)
+    reports: list[dict[str, Any]] = []
+    done = 0
+    progress(0, len(wanted))
+    for text in map(run_chunk, specs) if in_process else _with_ray(specs):
+        report = json.loads(text)
+        if "error" in report:
+            name, *what = report["error"]
+            raise getattr(errors, name)(*what)
+        reports.append(report)
+        done += len(report["rows"])
+        progress(done, len(wanted))
+    reports.sort(key=lambda report: report["chunk"])
+    for report in reports:
+        draft.take(report["rows"])
+    return [Path(report["out"]) for report in reports]
+
+
+def _with_ray(specs: Sequence[str]) -> Iterator[str]:
+    """Run the chunks as one Ray Data execution; reports come as they are ready, in any order."""
+    import ray
+    from ray.data import DataContext
+
+    if not ray.is_initialized():
+        raise StepFailed("prepare", "Ray is not connected", "connect first, or set runtime.launcher: in_process")
+    if not specs:
+        return
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    # A few chunks a task at most: a task's start costs as much as decoding some images.
+    blocks = min(len(specs), 1024)
+    chunks = ray.data.from_items([{"spec": spec} for spec in specs], override_num_blocks=blocks)
+    try:
+        for row in chunks.map(run_chunk_in_ray).iter_rows():
+            yield row["report"]
+    except ray.exceptions.RayError as error:
+        reason = str(getattr(error, "cause", None) or error).strip().splitlines()
+        raise StepFailed("prepare", f"a Ray task broke ({reason[-1] if reason else type(error).__name__})", "see the Ray logs") from error
+
+
+def _write_shards(draft: Draft, paths: Sequence[Path], folder: Path) -> dict[str, SplitRecord]:
+    writers = {split: SplitWriter(folder, split) for split in SPLITS}
+    for path in paths:
+        table = pq.read_table(path)
+        ids = table["id"].to_pylist()
+        for split, writer in writers.items():
+            at = [k for k, i in enumerate(ids) if draft.splits[i] == split]
+            if at:
+                kept = [ids[k] for k in at]
+                writer.add(_with_labels(draft, table.take(at), kept), [draft.identities[i] for i in kept])
+    return {split: record for split, writer in writers.items() if (record := writer.finish()).rows}
+
+
+def _with_labels(draft: Draft, table: pa.Table, ids: list[int]) -> pa.Table:
+    rows = [draft.rows[i] for i in ids]
+    columns = {
+        "id": table["id"],
+        "pixels": table["pixels"],
+        "text": [draft.texts[i] for i in ids],
+        "source": [row.source for row in rows],
+        "group": [draft.groups[i] for i in ids],
+        "path": [row.path for row in rows],
+        "line": [row.line for row in rows],
+        "meta": [canonical_json({**row.meta, **draft.facts[i].get("meta", {})}) for i, row in zip(ids, rows, strict=True)],
+        "encoded": table["encoded"],
+    }
+    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _manifest(draft: Draft, fingerprint: str, splits: dict[str, SplitRecord]) -> DatasetManifest:
+    alphabet, image = draft.dataset.the_alphabet(), draft.dataset.image
+    return DatasetManifest(
+        fingerprint=fingerprint,
+        alphabet=alphabet.characters,
+        fold=dict(alphabet.fold),
+        pixels=PixelContract(image.height, image.width, image.channels, image.interpolation).to_json(),
+        sources=[source.name for source in draft.dataset.sources],
+        splits=splits,
+        bad_rows=len(bad_rows(draft.findings)),
+        versions={"prepare": str(PREPARE_VERSION), "opencv": version("opencv-python-headless"), "pyarrow": pa.__version__},
+    )

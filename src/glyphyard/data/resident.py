@@ -1,0 +1,77 @@
+"""A rank's share of a prepared split, resident as one uint8 tensor (a 32×128 crop is 4 KB)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from glyphyard.core.errors import BadInput
+from glyphyard.core.records import DatasetManifest, SplitRecord
+
+COLUMNS = ["id", "pixels", "text", "source"]
+
+
+@dataclass(frozen=True)
+class ResidentSplit:
+    """Rows of one rank in order of their ids: images (N,H,W) or (N,H,W,3) uint8, texts, ids (N,) int64, sources."""
+
+    images: torch.Tensor
+    texts: list[str]
+    ids: torch.Tensor
+    sources: list[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def split_record(folder: Path, split: str) -> tuple[SplitRecord, tuple[int, ...]]:
+    """Return the record of a split and the shape of its images; a split that the dataset lacks is a `BadInput`."""
+    manifest = DatasetManifest.read(Path(folder) / "manifest.json")
+    if split not in manifest.splits:
+        raise BadInput(str(folder), f"this dataset has no {split} split (it has {sorted(manifest.splits)})", f"raise dataset.split.{split}")
+    pixels = manifest.pixels
+    shape = (pixels["height"], pixels["width"]) + ((pixels["channels"],) if pixels["channels"] > 1 else ())
+    return manifest.splits[split], shape
+
+
+def load_resident(folder: Path, split: str, rank: int = 0, world: int = 1) -> ResidentSplit:
+    """Load rows rank, rank + world, … of a split into memory; all ranks together hold each row once."""
+    record, shape = split_record(folder, split)
+    images = np.empty((len(range(rank, record.rows, world)), *shape), np.uint8)
+    ids = np.empty(len(images), np.int64)
+    texts: list[str] = []
+    sources: list[str] = []
+    seen = at = 0
+    for shard in record.shards:
+        table = pq.read_table(Path(folder) / shard.path, columns=COLUMNS)
+        mine = np.arange((rank - seen) % world, len(table), world)
+        images[at : at + len(mine)] = pixels_of(table["pixels"], shape)[mine]
+        ids[at : at + len(mine)] = table["id"].to_numpy()[mine]
+        texts += table["text"].take(mine).to_pylist()
+        sources += table["source"].take(mine).to_pylist()
+        at += len(mine)
+        seen += len(table)
+    return ResidentSplit(torch.from_numpy(images), texts, torch.from_numpy(ids), sources)
+
+
+def pixels_of(column: pa.ChunkedArray, shape: Sequence[int]) -> np.ndarray:
+    """Return a column of equally long binaries as (N, *shape) uint8, without a loop over rows (a view where it is one chunk)."""
+    parts = [_flat(chunk, tuple(shape)) for chunk in column.chunks if len(chunk)]
+    if not parts:
+        return np.empty((0, *shape), np.uint8)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _flat(chunk: pa.Array, shape: tuple[int, ...]) -> np.ndarray:
+    size = int(np.prod(shape))
+    _, offsets, data = chunk.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    if (np.diff(bounds) != size).any():
+        raise BadInput("prepared dataset", f"expected {size} bytes of pixels in every row, found {sorted(set(np.diff(bounds)))}", "prepare it again")
+    return np.frombuffer(data, np.uint8, count=len(chunk) * size, offset=int(bounds[0])).reshape(-1, *shape)

@@ -1,0 +1,24 @@
+"""One listed row: an image that was not opened yet, and what its source says it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as listed: `line` is 1-based in `listed_in` (the index of a synthetic row); `problem` says why a line is no row.
+
+    Exactly one of `file` (absolute path of the image) and `render` (family, seed, index) is set on a good row.
+    """
+
+    source: str
+    listed_in: str
+    line: int
+    path: str
+    text_raw: str
+    file: str | None = None
+    render: tuple[str, int, int] | None = None
+    problem: str = ""
+    meta: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,131 @@
+"""A bundle on disk: opened only if every file is the one that its manifest names."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from glyphyard.core.alphabet import Alphabet
+from glyphyard.core.errors import BadInput
+from glyphyard.core.files import sha256_bytes, sha256_file
+from glyphyard.core.pixels import PixelContract
+from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, BundleManifest, read_manifest
+
+MAX_GOLDEN_BYTES = 256 << 20  # unpacked; a compressed file may claim any size
+EXPORT_AGAIN = "copy the bundle again or export it again"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Crops with what the bundle read when it was made: images (N,H,W[,C]) uint8, N texts, logits (T,N,C) float32."""
+
+    images: np.ndarray
+    texts: list[str]
+    logits: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle; get one from `Bundle.open`. `sha256` is the manifest's, so it stands for every file in it."""
+
+    folder: Path
+    manifest: BundleManifest
+    alphabet: Alphabet
+    pixels: PixelContract
+    sha256: str
+    verify: bool = True
+
+    @classmethod
+    def open(cls, folder: Path | str, verify: bool = True) -> Bundle:
+        """Open a bundle's folder (or a link to one); anything missing, altered, strange or outside it is a `BadInput`.
+
+        `verify=False` skips the hashes (for a folder that was verified when it was installed), never the other checks.
+        """
+        root = Path(folder).resolve()
+        path = _inside(root, MANIFEST)
+        manifest = read_manifest(path)
+        if lost := {MODEL, GOLDEN} - set(manifest.files):
+            raise BadInput(str(path), f"names no {' and no '.join(sorted(lost))}", EXPORT_AGAIN)
+        bundle = cls(
+            root,
+            manifest,
+            Alphabet(manifest.alphabet, manifest.fold),
+            PixelContract.from_json(manifest.pixels, str(path)),
+            sha256_file(path),
+            verify,
+        )
+        for name, expected in manifest.files.items():
+            file = _inside(root, name)
+            if verify:
+                _same_hash(file, expected, sha256_file(file))
+        return bundle
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes; they are hashed again, so what is used is what was checked."""
+        if name not in self.manifest.files:
+            raise BadInput(f"{self.folder}/{name}", "this file is not in bundle.json", EXPORT_AGAIN)
+        path = _inside(self.folder, name)
+        data = path.read_bytes()
+        if self.verify:
+            _same_hash(path, self.manifest.files[name], sha256_bytes(data))
+        return data
+
+    def golden(self) -> Golden:
+        """Return the golden crops; shapes that do not fit the bundle's own pixels or alphabet are a `BadInput`."""
+        where = str(self.folder / GOLDEN)
+        golden = _unpack_golden(self.read(GOLDEN), where)
+        pixels, count = self.pixels, len(golden.texts)
+        frame = (pixels.height, pixels.width) if pixels.channels == 1 else (pixels.height, pixels.width, pixels.channels)
+        if golden.images.shape != (count, *frame) or golden.images.dtype != np.uint8 or not count:
+            found = f"{count} texts with {golden.images.dtype} images of {golden.images.shape}"
+            raise BadInput(where, f"expected at least one uint8 image of {frame}, found {found}", EXPORT_AGAIN)
+        if golden.logits.ndim != 3 or golden.logits.shape[1:] != (count, self.alphabet.num_classes):
+            expected = f"(T, {count}, {self.alphabet.num_classes})"
+            raise BadInput(where, f"expected logits {expected} for this alphabet, found {golden.logits.shape}", EXPORT_AGAIN)
+        return golden
+
+
+def _inside(root: Path, name: str) -> Path:
+    """Return the plain file `name` of folder `root`; links and ways out of the folder are refused."""
+    relative = PurePosixPath(name)
+    strange = relative.is_absolute() or not relative.parts or ".." in relative.parts or str(relative) != name
+    if strange or any(c in name for c in "\\\0"):
+        raise BadInput(str(root), f"expected file names inside the bundle, found {name!r}", EXPORT_AGAIN)
+    path = root
+    for part in relative.parts:
+        path = path / part
+        if path.is_symlink():
+            raise BadInput(str(path), "expected a plain file, found a symbolic link", "copy the files, not links to them")
+    if not path.is_file():
+        raise BadInput(str(path), "expected a file of the bundle, found none", EXPORT_AGAIN)
+    return path
+
+
+def _same_hash(path: Path, expected: str, found: str) -> None:
+    if expected != found:
+        raise BadInput(str(path), f"expected SHA-256 {expected[:16]}…, found {found[:16]}… (altered or cut short)", EXPORT_AGAIN)
+
+
+def pack_golden(golden: Golden) -> bytes:
+    """Return golden.npz as bytes, the same for the same content."""
+    buffer = io.BytesIO()
+    texts = np.array(golden.texts, dtype=np.str_)
+    np.savez_compressed(buffer, images=golden.images, texts=texts, logits=golden.logits.astype(np.float32))
+    return buffer.getvalue()
+
+
+def _unpack_golden(data: bytes, where: str) -> Golden:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_GOLDEN_BYTES:
+            raise BadInput(where, f"unpacks to {size >> 20} MiB, more than {MAX_GOLDEN_BYTES >> 20}", EXPORT_AGAIN)
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Golden(arrays["images"], [str(text) for text in arrays["texts"]], arrays["logits"])
+    except (ValueError, KeyError, OSError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        raise BadInput(where, f"expected images, texts and logits; this file cannot be read ({error})", EXPORT_AGAIN) from error

@@ -1,0 +1,99 @@
+"""bundle.json: what a bundle's model takes, gives and reads, as a strict record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glyphyard.core.alphabet import BLANK, Alphabet
+from glyphyard.core.errors import BadInput
+from glyphyard.core.files import read_json
+from glyphyard.core.pixels import PixelContract
+from glyphyard.core.records import Record
+
+SCHEMA_VERSION = 1
+MANIFEST, MODEL, GOLDEN = "bundle.json", "model.onnx", "golden.npz"
+
+
+@dataclass(frozen=True)
+class InputSpec(Record):
+    """The network's input: `shape` is (batch, channels, height, width) with None for the batch."""
+
+    name: str
+    layout: str
+    shape: list[Any]
+    dtype: str
+    range: list[float]
+
+
+@dataclass(frozen=True)
+class OutputSpec(Record):
+    """The network's output: log-probabilities, (time, batch, classes)."""
+
+    name: str
+    layout: str
+    values: str
+
+
+@dataclass(frozen=True)
+class DecodeSpec(Record):
+    """How strings are read from the output."""
+
+    method: str
+
+
+@dataclass(frozen=True)
+class BundleManifest(Record):
+    """bundle.json; `files` maps each other file of the bundle to its SHA-256."""
+
+    schema_version: int
+    name: str
+    task: str
+    alphabet: str
+    fold: dict[str, str]
+    blank: int
+    input: InputSpec
+    pixels: dict[str, Any]
+    output: OutputSpec
+    decode: DecodeSpec
+    files: dict[str, str]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def describe(
+    name: str, alphabet: Alphabet, pixels: PixelContract, files: dict[str, str], provenance: dict[str, Any]
+) -> BundleManifest:
+    """Return the manifest of a bundle as this version of Glyphyard writes it."""
+    shape = [None, pixels.channels, pixels.height, pixels.width]
+    return BundleManifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        task="recognition",
+        alphabet=alphabet.characters,
+        fold=dict(alphabet.fold),
+        blank=BLANK,
+        input=InputSpec("input", "NCHW", shape, "float32", [0.0, 1.0]),
+        pixels=pixels.to_json(),
+        output=OutputSpec("output", "TNC", "log_probabilities"),
+        decode=DecodeSpec("ctc_greedy"),
+        files=files,
+        provenance=provenance,
+    )
+
+
+def read_manifest(path: Path) -> BundleManifest:
+    """Read bundle.json; a schema version or a convention that this code does not know is a `BadInput`."""
+    value = read_json(path)
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if version != SCHEMA_VERSION or type(version) is not int:
+        problem = f"expected bundle schema version {SCHEMA_VERSION}, found {version!r}"
+        raise BadInput(str(path), problem, "use the Glyphyard that wrote it, or export again")
+    manifest = BundleManifest.from_json(value, str(path))
+    pixels = PixelContract.from_json(manifest.pixels, f"{path}.pixels")
+    ours = describe(manifest.name, Alphabet(manifest.alphabet, manifest.fold), pixels, {}, {})
+    for key in ("task", "blank", "input", "output", "decode"):
+        expected, found = getattr(ours, key), getattr(manifest, key)
+        if expected != found:
+            raise BadInput(f"{path}.{key}", f"expected {expected}, found {found}", "this version reads no other bundle")
+    return manifest

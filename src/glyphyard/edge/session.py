@@ -1,0 +1,82 @@
+"""ONNX Runtime, opened late and quietly: (N,C,H,W) float32 in, (T,N,classes) log-probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from glyphyard.core.errors import BadInput
+from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.manifest import MODEL
+
+CPU = ("CPUExecutionProvider",)
+
+
+class OnnxSession:
+    """One inference session; `run` may be called from any number of threads at once (ONNX Runtime's own promise)."""
+
+    def __init__(self, model: bytes, where: str, providers: Sequence[str] = CPU, threads: int = 1) -> None:
+        self._session = _open(model, where, list(providers), threads)
+        self._where = where
+        self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+
+    @classmethod
+    def of(cls, bundle: Bundle, providers: Sequence[str] = CPU, threads: int = 1) -> OnnxSession:
+        """Open a bundle's model; one that does not take and give what bundle.json says is a `BadInput`."""
+        session = cls(bundle.read(MODEL), str(bundle.folder / MODEL), providers, threads)
+        session.check(bundle)
+        return session
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, the first one first."""
+        return list(self._session.get_providers())
+
+    def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
+        """Return the log-probabilities (time, batch, classes) of a batch."""
+        result: np.ndarray = self._session.run([self._output], {self._input: batch_NCHW})[0]
+        return result
+
+    def check(self, bundle: Bundle) -> None:
+        """Hold the model's inputs and outputs against the bundle's manifest and alphabet."""
+        inputs, outputs, wanted = self._session.get_inputs(), self._session.get_outputs(), bundle.manifest.input
+        found = [(i.name, i.type, i.shape[1:]) for i in inputs]
+        if found != [(wanted.name, "tensor(float)", wanted.shape[1:])] or isinstance(inputs[0].shape[0], int):
+            described = [(i.name, i.type, i.shape) for i in inputs]
+            problem = f"expected one float input {wanted.name} of {wanted.shape}, found {described}"
+            raise BadInput(self._where, problem, "export it again")
+        named = [o.name for o in outputs] == [bundle.manifest.output.name]
+        if not named or len(outputs[0].shape) != 3 or outputs[0].shape[2] != bundle.alphabet.num_classes:
+            expected = f"one output {bundle.manifest.output.name} (time, batch, {bundle.alphabet.num_classes} classes)"
+            problem = f"expected {expected}, found {[(o.name, o.shape) for o in outputs]}"
+            raise BadInput(self._where, problem, "the alphabet of bundle.json is not the model's; export it again")
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BadInput("onnxruntime", f"reading a bundle needs it ({error})", "pip install 'glyphyard[runtime]'") from error
+    return onnxruntime
+
+
+def _open(model: bytes, where: str, providers: list[str], threads: int) -> Any:
+    ort = _onnxruntime()
+    offered = ort.get_available_providers()
+    if missing := [p for p in providers if p not in offered]:
+        raise BadInput("providers", f"this onnxruntime has no {missing}, only {offered}", "choose one of them")
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # what matters is raised, in one line
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Waiting threads that spin would eat the cores that other callers' crops need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(model, options, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        raise BadInput(where, f"onnxruntime cannot load this model ({str(error)[:200]})", "export it again") from error
+    got = session.get_providers()[0]
+    if got != providers[0]:
+        raise BadInput("providers", f"asked for {providers[0]}, got {got}", "check its driver and libraries, or ask for the CPU")
+    return session

@@ -1,0 +1,40 @@
+"""Real crops for parity and golden vectors: spread evenly over the validation split, already resized."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from glyphyard.core.errors import BadInput
+from glyphyard.core.pixels import PixelContract
+from glyphyard.core.records import DatasetManifest
+
+SPLITS = ("validation", "test", "train")  # the first that has rows
+
+
+def spread_crops(dataset: Path, manifest: DatasetManifest, pixels: PixelContract, count: int) -> list[np.ndarray]:
+    """Return at most `count` resized crops (H,W) or (H,W,3) uint8, evenly spaced over the split in order of their ids."""
+    if manifest.pixels != pixels.to_json():
+        raise BadInput(
+            str(dataset), f"was prepared for pixels {manifest.pixels}, the recipe has {pixels.to_json()}", "prepare it again"
+        )
+    split = next((manifest.splits[name] for name in SPLITS if name in manifest.splits and manifest.splits[name].rows), None)
+    if split is None:
+        raise BadInput(str(dataset), "has no rows", "prepare it again")
+    wanted = np.unique(np.linspace(0, split.rows - 1, min(count, split.rows)).round().astype(int))
+    crops: list[np.ndarray] = []
+    first = 0
+    for shard in split.shards:
+        here = wanted[(wanted >= first) & (wanted < first + shard.rows)] - first
+        if len(here):
+            column = pq.read_table(dataset / shard.path, columns=["pixels"]).column("pixels").take(here)
+            crops.extend(_to_array(value.as_py(), pixels) for value in column)
+        first += shard.rows
+    return crops
+
+
+def _to_array(data: bytes, pixels: PixelContract) -> np.ndarray:
+    shape = (pixels.height, pixels.width) if pixels.channels == 1 else (pixels.height, pixels.width, pixels.channels)
+    return np.frombuffer(data, np.uint8).reshape(shape)

@@ -1,0 +1,54 @@
+"""CRNN: a convolutional trunk reads columns, a bidirectional LSTM puts them in context (after Shi et al., 2015).
+
+Shapes: N images, C channels, H×W pixels, T = ceil(W / 4) time steps, F features, K classes with the blank.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from glyphyard.nn.blocks import ChannelsLast, InvertedResidual, Stride, conv_norm
+from glyphyard.recipe.model import CrnnConfig
+
+# The stem and stage 2 halve both sides; stages 3 and 4 halve the height only, so that a column stays 4 pixels wide.
+STAGE_STRIDES: tuple[Stride, ...] = ((1, 1), (2, 2), (2, 1), (2, 1))
+HALVINGS_OF_HEIGHT = 4
+
+
+class Crnn(nn.Module):
+    """Images (N,C,H,W) in [0, 1] → log-probabilities (T,N,K), time-major, class 0 the CTC blank."""
+
+    def __init__(self, config: CrnnConfig, channels: int, height: int, num_classes: int) -> None:
+        super().__init__()
+        self.trunk = _trunk(config, channels)
+        # The last rows are flattened into channels and mixed by one convolution as high as they are: an average
+        # over the height would make a bar at the top (T) and one at the bottom (L) the same.
+        rows = -(-height // 2**HALVINGS_OF_HEIGHT)
+        self.collapse = nn.Sequential(
+            nn.Conv2d(config.channels[-1], config.features, (rows, 1), bias=False), nn.BatchNorm2d(config.features), nn.ReLU6(inplace=True)
+        )
+        self.context = nn.LSTM(config.features, config.hidden, config.layers, bidirectional=True, dropout=config.dropout if config.layers > 1 else 0.0)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(2 * config.hidden, num_classes)
+
+    def columns(self, images_NCHW: Tensor) -> Tensor:
+        """Return what the trunk sees in each column, (T,N,F)."""
+        features_NFT = self.collapse(self.trunk(images_NCHW)).squeeze(2)
+        return features_NFT.permute(2, 0, 1)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """Return log-probabilities (T,N,K) in float32, whatever the precision inside."""
+        context_TNF, _ = self.context(self.columns(images_NCHW))
+        return self.head(self.dropout(context_TNF)).float().log_softmax(-1)
+
+
+def _trunk(config: CrnnConfig, channels: int) -> nn.Sequential:
+    width = config.channels[0]
+    convolution, *rest = conv_norm(channels, width, stride=(2, 2))
+    layers: list[nn.Module] = [convolution, ChannelsLast(), *rest]
+    for stage, (outputs, blocks, stride) in enumerate(zip(config.channels, config.blocks, STAGE_STRIDES, strict=True)):
+        for block in range(blocks):
+            # As in MobileNetV2 the first stage does not widen: it runs at the highest resolution.
+            layers.append(InvertedResidual(width, outputs, config.expansion if stage else 1, stride if block == 0 else (1, 1)))
+            width = outputs
+    return nn.Sequential(*layers)

@@ -1,0 +1,168 @@
+"""Moving `champion`: forward after a passing verdict, back to `previous`; one at a time, with a trace of who and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
+from glyphyard.core.records import Record
+from glyphyard.registry.tracking import Tracking, connected
+
+CHAMPION, PREVIOUS = "champion", "previous"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Promotion(Record):
+    """One move of `champion`, as it stands in the audit trail (tags `audit.<time>` of the registered model)."""
+
+    action: str
+    model_name: str
+    version: str
+    from_version: str | None
+    by: str
+    when: str
+    why: str
+
+
+@dataclass(frozen=True)
+class ModelVersion(Record):
+    """One version as the registry has it: its aliases, the gate's figures and its lineage."""
+
+    model_name: str
+    version: str
+    aliases: list[str]
+    created: str
+    run_id: str | None
+    tags: dict[str, str]
+
+
+def promote(model_name: str, version: str, tracking: Tracking, *, by: str, why: str, say: Say = print) -> Promotion:
+    """Make `version` (a number or an alias such as `candidate`) the champion; a version without a passing verdict is refused."""
+    with _registry(tracking, model_name) as client:
+        aliases = _aliases(client, model_name)
+        number = str(aliases.get(str(version), version))
+        challenger = _get(client, model_name, number, aliases)
+        if (outcome := challenger.tags.get("verdict")) != "PASS":
+            problem = f"its verdict is {outcome or 'missing'}, only a PASS may become champion"
+            raise BadInput(f"{model_name} version {number}", problem, "train again, or judge it with `glyphyard evaluate`")
+        champion = aliases.get(CHAMPION)
+        for role, entry in (("champion", champion and _get(client, model_name, champion, aliases)), ("challenger", challenger)):
+            if entry:
+                say(f"{role:<10} version {entry.version}: {figures_line(entry.tags)}")
+        return _move(client, Promotion("promote", model_name, number, champion, by, _now(), why), say)
+
+
+def rollback(model_name: str, tracking: Tracking, *, by: str, why: str, say: Say = print) -> Promotion:
+    """Make `previous` the champion again; the two change places, so a second rollback undoes the first."""
+    with _registry(tracking, model_name) as client:
+        aliases = _aliases(client, model_name)
+        champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
+        if previous is None or previous == champion:
+            remedy = f"promote a version with `glyphyard promote {model_name} VERSION`"
+            raise BadInput(model_name, "there is no previous champion to go back to", remedy)
+        _get(client, model_name, previous, aliases)
+        return _move(client, Promotion("rollback", model_name, previous, champion, by, _now(), why), say)
+
+
+def models(tracking: Tracking, model_name: str | None = None) -> list[ModelVersion]:
+    """List all versions, newest first within each model; looking creates nothing."""
+    if not tracking.exists:
+        return []
+    with _registry(tracking) as client:
+        found = []
+        for model in client.search_registered_models():
+            if model_name in (None, model.name):
+                # The search leaves each version's aliases empty; those of the model are complete.
+                aliases = _aliases(client, model.name)
+                versions = client.search_model_versions(f"name = '{model.name}'")
+                found += sorted((_entry(v, aliases) for v in versions), key=lambda v: -int(v.version))
+        return found
+
+
+def history(tracking: Tracking, model_name: str) -> list[Promotion]:
+    """Return the audit trail of a model, oldest first."""
+    with _registry(tracking, model_name) as client:
+        tags = client.get_registered_model(model_name).tags
+        return [Promotion.from_json(json.loads(v), k) for k, v in sorted(tags.items()) if k.startswith("audit.")]
+
+
+def figures_line(tags: dict[str, str]) -> str:
+    """Return the gate's figures of a version in one line."""
+
+    def percent(name: str) -> str:
+        return f"{float(tags[name]):.2%}" if name in tags else "unknown"
+
+    judged = f"{tags.get('samples', '?')} samples of {tags.get('suite', 'no suite')}"
+    return f"CER {percent('cer')}, exact {percent('exact_match')} on {judged}"
+
+
+def _move(client: Any, move: Promotion, say: Say) -> Promotion:
+    name = move.model_name
+    if move.version == move.from_version:
+        say(f"{name} version {move.version} is the champion already")
+        return move
+    if move.from_version:  # first: a break after this line leaves the champion as it was
+        client.set_registered_model_alias(name, PREVIOUS, move.from_version)
+    client.set_registered_model_alias(name, CHAMPION, move.version)
+    record = asdict(move)
+    client.set_registered_model_tag(name, f"audit.{move.when}", json.dumps(record, ensure_ascii=False))
+    for key in ("action", "by", "when", "why", "from_version"):
+        client.set_model_version_tag(name, move.version, f"promotion.{key}", str(record[key] or ""))
+    # A server has no compare-and-swap: whoever wrote last has won, and both must learn it.
+    if (now := _aliases(client, name).get(CHAMPION)) != move.version:
+        problem = f"champion is version {now}, not {move.version}: someone else moved it at the same time"
+        raise StepFailed(name, problem, "look at `glyphyard models`")
+    before = f" (was version {move.from_version}, now `{PREVIOUS}`)" if move.from_version else ""
+    say(f"{name}: champion is version {move.version}{before}")
+    return move
+
+
+@contextmanager
+def _registry(tracking: Tracking, model_name: str | None = None) -> Iterator[Any]:
+    """Yield a client; MLflow's own errors become one clean line without credentials."""
+    if not tracking.exists:
+        remedy = "run a recipe first, or give --store or --tracking-uri"
+        raise BadInput(tracking.shown, "nothing has been registered here yet", remedy)
+    try:
+        with connected(tracking) as client:
+            if model_name is not None and not client.search_registered_models(f"name = '{model_name}'"):
+                names = ", ".join(m.name for m in client.search_registered_models()) or "none"
+                raise BadInput(f"model {model_name!r}", f"not in the registry at {tracking.shown}", f"it knows: {names}")
+            yield client
+    except GlyphyardError:
+        raise
+    except Exception as error:  # requests, sqlalchemy, MLflow; no `from`: the original text may hold credentials
+        raise StepFailed(tracking.shown, " ".join(tracking.scrub(str(error)).split())[:300], "is the server up?") from None
+
+
+def _aliases(client: Any, name: str) -> dict[str, str]:
+    return {alias: str(version) for alias, version in client.get_registered_model(name).aliases.items()}
+
+
+def _get(client: Any, name: str, version: str, aliases: dict[str, str]) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _entry(client.get_model_version(name, version), aliases)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        known = sorted((str(v.version) for v in client.search_model_versions(f"name = '{name}'")), key=int)
+        raise BadInput(f"{name} version {version!r}", "no such version", f"there are: {', '.join(known) or 'none'}") from None
+
+
+def _entry(version: Any, aliases: dict[str, str]) -> ModelVersion:
+    number = str(version.version)
+    created = datetime.fromtimestamp(version.creation_timestamp / 1000, timezone.utc).isoformat(timespec="seconds")
+    mine = sorted(alias for alias, at in aliases.items() if at == number)
+    return ModelVersion(version.name, number, mine, created, version.run_id, dict(version.tags))
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # no "+": tag names may not hold one

@@ -1,0 +1,112 @@
+"""What a task is to the training loop: how its networks are built, learn and are measured. Shapes are said here, once.
+
+N rows of a batch, C channels, H×W pixels, K sums. The loop knows no task by name; `catalogue.task_of` builds one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Generator, Tensor, nn
+
+from glyphyard.core.ctc import Reading
+from glyphyard.recipe.stage import StageConfig
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass
+class Rows:
+    """Rows of a prepared split as they lie in memory, before augmentation; `targets` are tensors with N rows each."""
+
+    images: Tensor  # (N,H,W) or (N,H,W,3) uint8
+    texts: list[str]
+    ids: Tensor  # (N,) int64
+    targets: dict[str, Tensor]
+
+    def take(self, index: Tensor) -> Rows:
+        """Return the rows at `index` (int64, on the CPU)."""
+        placed = index.to(self.images.device, non_blocking=True)
+        targets = {name: values[placed] for name, values in self.targets.items()}
+        return Rows(self.images[placed], [self.texts[i] for i in index.tolist()], self.ids[index], targets)
+
+    def to(self, device: torch.device) -> Rows:
+        """Return the rows with images and targets on `device`; texts and ids stay."""
+        targets = {name: values.to(device) for name, values in self.targets.items()}
+        return Rows(self.images.to(device), self.texts, self.ids, targets)
+
+
+@dataclass
+class Batch:
+    """What a network gets: images (N,C,H,W) float32 in [0, 1] and targets on the device, texts, ids (N,)."""
+
+    images: Tensor
+    texts: list[str]
+    ids: Tensor
+    targets: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class ExportSpec:
+    """What goes into the bundle: a module, an example of its inputs, names, and which axes are the batch."""
+
+    module: nn.Module
+    example: tuple[Tensor, ...]
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    batch_axes: Mapping[str, int]  # by input or output name
+
+
+class Task(Protocol):
+    """How a network learns and how its output is read; a task has no state that changes."""
+
+    metric_names: Mapping[str, Better]  # each metric of `metrics` and which way is good
+    term_names: tuple[str, ...]  # the loss terms that `loss` can give
+
+    def build(self) -> nn.ModuleDict:
+        """Return freshly initialised networks by part name."""
+        ...
+
+    def targets(self, texts: list[str]) -> dict[str, Tensor]:
+        """Return what the loss compares with, encoded once for a whole split: tensors of len(texts) rows."""
+        ...
+
+    def collate(self, rows: Rows, dice: Generator | None) -> Batch:
+        """Turn raw rows into a batch on their device, augmented by `dice`, or as they are without."""
+        ...
+
+    def loss(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
+        """Return the terms that `stage.losses` asks for, unweighted scalars by name."""
+        ...
+
+    def new_sums(self) -> Tensor:
+        """Return the sums of no rows at all, (K,) float64 zeros."""
+        ...
+
+    def measure(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> Tensor:
+        """Return a validation batch's sums and counts, (K,) float64, which add up over batches and ranks."""
+        ...
+
+    def metrics(self, sums_K: Tensor) -> dict[str, float]:
+        """Divide sums by counts, once, into the metrics named in `metric_names`; NaN without samples."""
+        ...
+
+    def predict(self, parts: nn.ModuleDict, batch: Batch) -> list[Reading]:
+        """Read each image of the batch."""
+        ...
+
+    def example_batch(self, size: int) -> Batch:
+        """Return a batch of random images with feasible targets, for tests and warm-up."""
+        ...
+
+    def export_spec(self, parts: nn.ModuleDict) -> ExportSpec:
+        """Say what of `parts` is shipped, and how it is called."""
+        ...
+
+
+def weighted_sum(terms: Mapping[str, Tensor], stage: StageConfig) -> Tensor:
+    """Add up a stage's loss terms with their weights."""
+    return torch.stack([terms[wanted.term].float() * wanted.weight for wanted in stage.losses]).sum()

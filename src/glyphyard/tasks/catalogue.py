@@ -1,0 +1,16 @@
+"""The one place that looks at a recipe's task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from glyphyard.recipe.recipe import Recipe
+from glyphyard.tasks.base import Task
+from glyphyard.tasks.recognition.task import Recognition
+
+TASKS: dict[str, Callable[[Recipe], Task]] = {"recognition": Recognition}
+
+
+def task_of(recipe: Recipe) -> Task:
+    """Return the recipe's task."""
+    return TASKS[recipe.task](recipe)

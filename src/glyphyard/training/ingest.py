@@ -1,0 +1,104 @@
+"""Where batches come from: the loop takes any Ingest; the usual one keeps this rank's rows in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+from glyphyard.core.records import DatasetManifest
+from glyphyard.data.resident import ResidentSplit, load_resident, split_record
+from glyphyard.data.sampling import epoch_indices, steps_per_epoch
+from glyphyard.tasks.base import Rows, Task
+from glyphyard.training.job import StageJob
+from glyphyard.training.ranks import Ranks
+from glyphyard.training.seeds import derive
+
+if TYPE_CHECKING:
+    from glyphyard.data.stream import StreamBatch
+
+VALIDATION_BATCH = 128
+
+
+class Ingest(Protocol):
+    """A rank's share of the rows; every rank takes the same number of steps."""
+
+    fingerprint: str  # of the dataset: a run is not resumed on another one
+    steps_per_epoch: int
+
+    def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
+        """Yield the batches of an epoch (from 0) from `start_step` on, on the rank's device."""
+        ...
+
+    def validation(self) -> Iterator[Rows]:
+        """Yield this rank's share of the validation rows, each once."""
+        ...
+
+
+class ResidentIngest:
+    """Both splits in memory, on the device; an epoch is a permutation of indices."""
+
+    def __init__(self, job: StageJob, task: Task, ranks: Ranks, fingerprint: str, train: ResidentSplit, validation: ResidentSplit) -> None:
+        self.fingerprint, self.ranks, self.sampling, self.sources = fingerprint, ranks, job.stage.sampling, train.sources
+        self.seed, self.batch = order_seed(job), job.stage.batch_size // ranks.world
+        self.total = sum(ranks.gather(len(train.texts)))
+        self.steps_per_epoch = steps_per_epoch(self.total, self.batch, ranks.world, self.sampling)
+        self.train_rows, self.validation_rows = (_rows(split, task).to(ranks.device) for split in (train, validation))
+
+    def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
+        """Yield the batches of an epoch from `start_step` on."""
+        mine, world, rank = len(self.train_rows.texts), self.ranks.world, self.ranks.rank
+        order = epoch_indices(mine, self.total, self.batch, world, self.sampling, self.sources, self.seed, epoch, rank)
+        yield from map(self.train_rows.take, order[start_step:])
+
+    def validation(self) -> Iterator[Rows]:
+        """Yield this rank's validation rows in order."""
+        yield from in_order(self.validation_rows)
+
+
+class StreamedIngest:
+    """Training rows stream from disk through Ray Data; the validation rows stay in memory."""
+
+    def __init__(self, job: StageJob, task: Task, ranks: Ranks, fingerprint: str) -> None:
+        from glyphyard.data.stream import StreamedSplit
+
+        self.fingerprint, self.task, self.device = fingerprint, task, ranks.device
+        batch = job.stage.batch_size // ranks.world
+        self.split = StreamedSplit(job.dataset, "train", batch, job.stage.sampling, order_seed(job), ranks.rank, ranks.world)
+        self.steps_per_epoch = self.split.steps
+        self.validation_rows = _rows(load_resident(job.dataset, "validation", ranks.rank, ranks.world), task).to(ranks.device)
+
+    def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
+        """Yield the batches of an epoch from `start_step` on."""
+        for batch in self.split.epoch(epoch, start_step):
+            yield _rows(batch, self.task).to(self.device)
+
+    def validation(self) -> Iterator[Rows]:
+        """Yield this rank's validation rows in order."""
+        yield from in_order(self.validation_rows)
+
+
+def open_ingest(job: StageJob, task: Task, ranks: Ranks) -> Ingest:
+    """Return this rank's share of a prepared dataset: resident where it fits the recipe's budget, streamed otherwise."""
+    fingerprint = DatasetManifest.read(job.dataset / "manifest.json").fingerprint
+    record, shape = split_record(job.dataset, "train")
+    if record.rows * math.prod(shape) / ranks.world > job.recipe.runtime.resident_budget_mb * 2**20:
+        return StreamedIngest(job, task, ranks, fingerprint)
+    train, validation = (load_resident(job.dataset, split, ranks.rank, ranks.world) for split in ("train", "validation"))
+    return ResidentIngest(job, task, ranks, fingerprint, train, validation)
+
+
+def order_seed(job: StageJob) -> int:
+    """Return the seed of a stage's order of rows."""
+    return derive(job.recipe.seed, job.stage.name, "order")
+
+
+def in_order(rows: Rows) -> Iterator[Rows]:
+    """Yield all rows in batches, each once."""
+    yield from map(rows.take, torch.arange(len(rows.texts)).split(VALIDATION_BATCH))
+
+
+def _rows(split: ResidentSplit | StreamBatch, task: Task) -> Rows:
+    return Rows(split.images, split.texts, split.ids, task.targets(split.texts))

@@ -1,0 +1,38 @@
+"""What a launcher hands to the loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.stage import StageConfig
+
+LAST, BEST = "last.pt", "best.pt"
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """One stage to train, with resolved paths; `stage_dir/last.pt` is resumed from if it is there."""
+
+    recipe: Recipe
+    stage_index: int
+    dataset: Path
+    stage_dir: Path
+    parent: Path | None = None  # checkpoint to start from: the previous stage's best, or the file that `init` names
+    checkpoint_every_s: float = 60.0  # besides the one at each epoch's end
+
+    @property
+    def stage(self) -> StageConfig:
+        """Return the stage's own configuration."""
+        return self.recipe.stages[self.stage_index]
+
+    @property
+    def last(self) -> Path:
+        """Return where the newest state is kept."""
+        return self.stage_dir / LAST
+
+    @property
+    def best(self) -> Path:
+        """Return where the state of the best validation is kept."""
+        return self.stage_dir / BEST

@@ -1,0 +1,221 @@
+"""The recogniser reads paths, bytes and arrays alike, from any number of threads, and refuses a bundle that does not hold."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from handmade import ALPHABET, PIXELS, drawn, edit_manifest, png, rehash, striped_onnx, write_bundle
+
+import glyphyard
+from glyphyard.core.alphabet import Alphabet
+from glyphyard.core.errors import BadInput
+from glyphyard.edge import Bundle, Recognizer
+
+ROOT = Path(glyphyard.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "whole")
+
+
+@pytest.fixture(scope="module")
+def recognizer(bundle: Path) -> Recognizer:
+    return Recognizer(bundle)
+
+
+def test_every_form_of_an_image_reads_the_same(recognizer: Recognizer, tmp_path: Path) -> None:
+    grey = drawn("KX42ZQ")
+    path = tmp_path / "crop.png"
+    path.write_bytes(png(grey))
+    bgr = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    bgra = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGRA)
+    forms = [
+        grey,
+        grey[:, :, None],
+        bgr,
+        bgra,
+        path,
+        str(path),
+        png(grey),
+        cv2.resize(grey, (256, 64), interpolation=cv2.INTER_NEAREST),
+    ]
+    readings = recognizer.read_many(forms)
+    assert {reading.text for reading in readings} == {"KX42ZQ"}
+    assert len(set(readings[:7])) == 1
+
+
+def test_a_reading_has_a_confidence_for_the_plate_and_each_character(recognizer: Recognizer) -> None:
+    reading = recognizer.read(drawn("AB1"))
+    assert len(reading.character_confidences) == 3
+    assert reading.confidence == pytest.approx(np.prod(reading.character_confidences))
+    assert 0 < reading.confidence <= 1
+
+
+def test_many_keep_their_order_whatever_the_batch(recognizer: Recognizer) -> None:
+    texts = [f"{ALPHABET.characters[i % 36]}{i % 10}X" for i in range(50)]
+    for batch_size in (1, 7, 64):
+        assert [r.text for r in recognizer.read_many(map(drawn, texts), batch_size)] == texts
+    assert recognizer.read_many([]) == []
+
+
+def test_a_stream_holds_one_batch_at_a_time(recognizer: Recognizer) -> None:
+    taken = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield drawn("A1")
+
+    stream = recognizer.stream(endless(), batch_size=4)
+    assert [next(stream).text for _ in range(6)] == ["A1"] * 6
+    assert taken == 8
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        b"",
+        b"not an image",
+        np.zeros((0, 5), np.uint8),
+        np.zeros((4, 4), np.float32),
+        np.zeros((4, 4, 2), np.uint8),
+        Path("/nowhere/x.png"),
+    ],
+    ids=["no bytes", "other bytes", "an empty array", "floats", "two channels", "a missing file"],
+)
+def test_what_is_no_image_is_refused(recognizer: Recognizer, image: object) -> None:
+    with pytest.raises(BadInput):
+        recognizer.read(image)  # type: ignore[arg-type]
+
+
+def test_a_batch_of_nothing_is_refused(recognizer: Recognizer) -> None:
+    with pytest.raises(BadInput, match="batch_size"):
+        recognizer.read_many([drawn("A")], batch_size=0)
+
+
+def test_golden_strings_that_do_not_hold_refuse_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    with np.load(copy / "golden.npz") as old:
+        arrays = dict(old)
+    arrays["texts"] = np.array(["AB12CD", "99XYQ", ""])
+    np.savez_compressed(copy / "golden.npz", **arrays)
+    rehash(copy)
+    with pytest.raises(BadInput, match=r"crop 1.*'99XYZ'.*'99XYQ'"):
+        Recognizer(copy)
+    assert Recognizer(copy, replay_golden=False).read(drawn("A1")).text == "A1"
+
+
+def test_a_model_that_reads_otherwise_is_found_by_its_golden_crops(bundle: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    edit_manifest(copy, alphabet=ALPHABET.characters[::-1])
+    with pytest.raises(BadInput, match="golden"):
+        Recognizer(copy)
+
+
+def test_an_alphabet_that_is_not_the_models_is_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle")
+    (folder / "model.onnx").write_bytes(striped_onnx(classes=11))
+    rehash(folder)
+    with pytest.raises(BadInput, match="37 classes"):
+        Recognizer(folder)
+    edit_manifest(folder, alphabet="0123456789")
+    with pytest.raises(BadInput, match="logits"):
+        Recognizer(folder)
+
+
+def test_a_model_with_another_input_is_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle")
+    (folder / "model.onnx").write_bytes(striped_onnx(input_name="pixels"))
+    rehash(folder)
+    with pytest.raises(BadInput, match="one float input input"):
+        Recognizer(folder)
+
+
+def test_a_model_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle")
+    (folder / "model.onnx").write_bytes(b"no model")
+    rehash(folder)
+    with pytest.raises(BadInput) as caught:
+        Recognizer(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_provider_that_is_not_there_is_refused(bundle: Path) -> None:
+    with pytest.raises(BadInput, match="providers"):
+        Recognizer(bundle, providers=["NoSuchExecutionProvider"])
+
+
+def test_eight_threads_read_what_one_reads_byte_for_byte(bundle: Path) -> None:
+    recognizer = Recognizer(bundle)
+    dice = np.random.default_rng(3)
+    crops = [
+        dice.integers(0, 256, (int(dice.integers(8, 90)), int(dice.integers(20, 300)), 3), dtype=np.uint8) for _ in range(300)
+    ]
+    alone = [recognizer.read(crop) for crop in crops]
+    with ThreadPoolExecutor(8) as pool:
+        at_once = [pool.submit(lambda: [recognizer.read(crop) for crop in crops]) for _ in range(8)]
+        assert all(answers.result() == alone for answers in at_once)
+
+
+def test_a_bundle_may_be_given_open(bundle: Path) -> None:
+    assert Recognizer(Bundle.open(bundle)).providers == ["CPUExecutionProvider"]
+
+
+def test_a_folded_alphabet_reads_the_character_it_folds_onto(tmp_path: Path) -> None:
+    folded = Alphabet(ALPHABET.characters, {"O": "0"})
+    assert Recognizer(write_bundle(tmp_path / "b", alphabet=folded)).read(drawn("O0")).text in ("O0", "00", "0")
+
+
+def test_reading_needs_neither_torch_nor_ray_nor_pandas(bundle: Path) -> None:
+    code = (
+        "import sys\n"
+        "import glyphyard.edge\n"
+        "early = [m for m in ('onnxruntime',) if m in sys.modules]\n"
+        "from glyphyard.edge import Recognizer\n"
+        "Recognizer(sys.argv[1])\n"
+        "heavy = ('torch', 'ray', 'mlflow', 'pandas', 'pydantic', 'pyarrow', 'scipy', 'onnx')\n"
+        "print(early + [m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert not done.stderr.strip()
+
+
+def test_without_onnxruntime_the_remedy_is_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BadInput, match="pip install"):
+        Recognizer(bundle)
+
+
+@pytest.mark.parametrize(
+    "file", sorted([*(ROOT / "core").rglob("*.py"), *(ROOT / "edge").rglob("*.py")]), ids=lambda p: f"{p.parent.name}/{p.name}"
+)
+def test_the_edge_parses_as_python_3_10_and_uses_no_younger_standard_library(file: Path) -> None:
+    tree = ast.parse(file.read_text(), feature_version=(3, 10))
+    younger = {"UTC", "StrEnum", "Self", "ExceptionGroup", "tomllib", "assert_never", "override", "batched", "NotRequired"}
+    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    named |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+    assert not named & younger
+
+
+def test_the_seeds_snippet_works_on_the_model_as_written(bundle: Path) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    sess = ort.InferenceSession(str(bundle / "model.onnx"), providers=["CPUExecutionProvider"])
+    crop_bgr = cv2.cvtColor(drawn("HYUL84"), cv2.COLOR_GRAY2BGR)
+    gray = cv2.cvtColor(crop_bgr, cv2.COLOR_BGR2GRAY)
+    img = cv2.resize(gray, (128, 32)).astype(np.float32) / 255.0
+    img = img[np.newaxis, np.newaxis, ...]
+    logits = sess.run(None, {"input": img})[0]
+    assert logits.shape == (32, 1, 37)
+    assert np.array_equal(img, PIXELS.batch([PIXELS.resize(crop_bgr)]))

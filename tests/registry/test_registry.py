@@ -1,0 +1,287 @@
+"""Against a real sqlite MLflow: what is registered, found again, promoted, refused and kept for later."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.files import canonical_json, read_json, sha256_bytes, sha256_file, write_json
+from glyphyard.core.records import Figure, Finding, Release, Scorecard, Verdict
+from glyphyard.recipe.recipe import Recipe
+from glyphyard.registry import Tracking, attach_report, history, models, promote, push, register, rollback
+from glyphyard.registry.tracking import connected
+
+SECRET = "pa55/w@rd"
+
+
+def a_recipe(model_name: str = "reader", **registration: Any) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": "tiny",
+            "task": "recognition",
+            "dataset": {"sources": [{"kind": "synthetic_plates", "name": "made", "count": 10}]},
+            "stages": [{"name": "main", "epochs": 2}],
+            "evaluate": {"suite": "suite.yaml"},
+            "register": {"model_name": model_name, **registration},
+        }
+    )
+
+
+def a_run(store: Path, name: str, outcome: str | None = "PASS", cer: float = 0.01, recipe: Recipe | None = None) -> Path:
+    """Write a run folder with everything that registration looks at."""
+    run = store / name
+    bundle, stage = run / "bundle", run / "stages" / "0-main"
+    (bundle / "targets").mkdir(parents=True)
+    stage.mkdir(parents=True)
+    write_json(run / "recipe.json", (recipe or a_recipe()).to_json())
+    (bundle / "model.onnx").write_bytes(name.encode() * 100)
+    (bundle / "targets" / "plan.json").write_text("{}")
+    write_json(bundle / "bundle.json", {"name": name, "files": {"model.onnx": sha256_file(bundle / "model.onnx")}})
+    lines = [{"epoch": e, "loss": 1 / e, "validation": {"cer": 0.1 / e}, "note": "x", "nan": float("nan")} for e in (1, 2)]
+    (stage / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + '\n{"epoch": 3, "lo')
+    figures = {"cer": Figure(cer, cer / 2, cer * 2, 900), "exact_match": Figure(0.95, 0.9, 0.97, 150)}
+    card = Scorecard(
+        "plates", "d" * 16, "test", "e" * 64, sha256_file(bundle / "bundle.json"), 150, 140, 0.95, figures, {}, [], [], [], {}
+    )
+    card.write(run / "scorecard.json")
+    if outcome:
+        scorecard_sha256 = sha256_bytes(canonical_json(card.to_json()).encode())
+        finding = Finding("cer < 0.05", outcome, cer, cer / 2, cer * 2, 0.05, 150, "words")
+        Verdict(outcome, "plates", [finding], "words", scorecard_sha256).write(run / "verdict.json")
+    return run
+
+
+def registered(run: Path, recipe: Recipe, store: Path, said: list[str] | None = None) -> Release:
+    verdict = Verdict.read(run / "verdict.json") if (run / "verdict.json").exists() else None
+    return register(run, recipe, verdict, store, (said if said is not None else []).append)
+
+
+@dataclass
+class World:
+    store: Path
+    first: Release
+    cwd: Path
+
+    @property
+    def tracking(self) -> Tracking:
+        return Tracking.of(self.store)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One embedded MLflow, in a folder with a space, with one passing version; the working directory is watched."""
+    store, cwd, before = tmp_path_factory.mktemp("a store"), tmp_path_factory.mktemp("cwd"), Path.cwd()
+    os.chdir(cwd)
+    yield World(store, registered(a_run(store, "run-1"), a_recipe(), store), cwd)
+    os.chdir(before)
+    assert not list(cwd.iterdir()), "MLflow wrote into the working directory"
+
+
+def only(world: World, name: str) -> list[str]:
+    return [v.version for v in models(world.tracking, name)]
+
+
+def test_a_pass_becomes_a_version_with_the_whole_bundle(world: World, tmp_path: Path) -> None:
+    release, run = world.first, world.store / "run-1"
+    assert (release.version, release.alias) == ("1", "candidate")
+    with connected(world.tracking) as client:
+        version = client.get_model_version_by_alias("reader", "candidate")
+        assert version.tags["verdict"] == "PASS"
+        assert version.tags["run_folder"] == "run-1"
+        assert version.tags["bundle_sha256"] == sha256_file(run / "bundle" / "bundle.json")
+        assert version.tags["cer"] == "0.01"
+        assert version.tags["recipe_fingerprint"] == a_recipe().fingerprint
+        here = Path(client.download_artifacts(version.run_id, "bundle", str(tmp_path)))
+        for path in (p for p in (run / "bundle").rglob("*") if p.is_file()):
+            assert (here / path.relative_to(run / "bundle")).read_bytes() == path.read_bytes()
+        assert version.source.startswith((world.store / "mlartifacts").as_uri())
+        logged = client.get_run(version.run_id)
+        assert logged.data.params["stages.0.epochs"] == "2"
+        assert logged.info.status == "FINISHED"
+        history_of = client.get_metric_history(version.run_id, "main/validation/cer")
+        assert [(m.step, m.value) for m in history_of] == [(1, 0.1), (2, 0.05)]
+        assert logged.data.metrics["gate/exact_match_low"] == 0.9
+    assert read_json(run / "mlflow.json")["state"] == "pushed"
+    assert Release.read(run / "release.json") == release
+
+
+def test_pushing_twice_makes_no_second_run_or_version(world: World) -> None:
+    recipe = a_recipe("twice")
+    run = a_run(world.store, "run-twice", recipe=recipe)
+    first = registered(run, recipe, world.store)
+    newer = registered(a_run(world.store, "run-newer", recipe=recipe), recipe, world.store)
+    (run / "report.html").write_text("<p>late</p>")
+    again = push(run, say=lambda line: None)
+    assert (again.version, again.run_id) == (first.version, first.run_id)
+    assert only(world, "twice") == ["2", "1"]
+    assert (newer.alias, again.alias) == ("candidate", None), "an old run's push took the alias back"
+    with connected(world.tracking) as client:
+        assert "report.html" in [a.path for a in client.list_artifacts(first.run_id)]
+        runs = client.search_runs([client.get_run(first.run_id).info.experiment_id], "tags.run_folder = 'run-twice'")
+        assert len(runs) == 1
+
+
+def test_a_broken_upload_is_completed_by_the_next_push(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    recipe = a_recipe("broken")
+    run = a_run(world.store, "run-broken", recipe=recipe)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifacts", _full_disk)
+        release = registered(run, recipe, world.store)
+    assert release.version is None
+    assert "No space left" in release.message
+    assert f"glyphyard push {run}" in release.message
+    assert read_json(run / "mlflow.json")["state"] == "pending"
+    assert push(run, say=lambda line: None).version == "1"
+    with connected(world.tracking) as client:
+        run_id = read_json(run / "mlflow.json")["run_id"]
+        assert len(client.get_metric_history(run_id, "main/loss")) == 2, "the second try doubled the metrics"
+
+
+def _full_disk(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("outcome", ["FAIL", "INSUFFICIENT_DATA", None])
+def test_only_a_pass_makes_a_version(world: World, outcome: str | None) -> None:
+    recipe = a_recipe("never")
+    run = a_run(world.store, f"run-{outcome}".lower(), outcome, recipe=recipe)
+    release = registered(run, recipe, world.store)
+    assert release.version is None
+    assert release.run_id is not None
+    assert only(world, "never") == []
+
+
+def test_a_bundle_that_was_changed_since_is_not_registered(world: World) -> None:
+    run = a_run(world.store, "run-tampered")
+    (run / "bundle" / "model.onnx").write_bytes(b"something else")
+    assert registered(run, a_recipe(), world.store).version is None
+    with pytest.raises(BadInput, match="sha256"):
+        push(run)
+
+
+def test_a_pass_that_is_about_something_else_is_not_registered(world: World) -> None:
+    run = a_run(world.store, "run-swapped")
+    (run / "bundle" / "extra.txt").write_text("x")
+    write_json(run / "bundle" / "bundle.json", {"name": "another bundle", "files": {}})
+    assert "another bundle" in registered(run, a_recipe(), world.store).message
+    run = a_run(world.store, "run-rewritten")
+    card = Scorecard.read(run / "scorecard.json")
+    write_json(run / "scorecard.json", card.to_json() | {"samples": 9000})
+    assert "another scorecard" in registered(run, a_recipe(), world.store).message
+
+
+def test_registration_can_be_off(tmp_path: Path) -> None:
+    recipe = a_recipe(enabled=False)
+    run = a_run(tmp_path, "run-off", recipe=recipe)
+    assert registered(run, recipe, tmp_path).version is None
+    assert not (tmp_path / "mlflow.db").exists()
+    assert read_json(run / "mlflow.json")["state"] == "disabled"
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("scheme", ["http", "nonsense"])
+def test_mlflow_down_keeps_the_run_and_says_no_password(
+    tmp_path: Path, scheme: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = a_recipe(tracking_uri=f"{scheme}://anna:{SECRET}@127.0.0.1:{closed_port()}?token={SECRET}")
+    run = a_run(tmp_path, "run-down", recipe=recipe)
+    said: list[str] = []
+    release = registered(run, recipe, tmp_path, said)
+    assert release.version is None
+    assert "glyphyard push" in release.message
+    with pytest.raises(StepFailed) as failure:
+        push(run, said.append)
+    heard = capfd.readouterr()
+    kept = [(run / name).read_text() for name in ("mlflow.json", "release.json")]
+    everything = " ".join([*said, repr(release), repr(failure.value), heard.out, heard.err, caplog.text, *kept])
+    assert "w@rd" not in everything
+    assert "pa55" not in everything
+    assert json.loads(kept[0])["state"] == "pending"
+
+
+def test_champion_moves_forward_and_back_with_a_trace(world: World) -> None:
+    recipe = a_recipe("crnn")
+    for i in (1, 2, 3):
+        registered(a_run(world.store, f"run-crnn-{i}", cer=0.03 / i, recipe=recipe), recipe, world.store)
+    said: list[str] = []
+    promote("crnn", "1", world.tracking, by="anna", why="first", say=said.append)
+    promote("crnn", "candidate", world.tracking, by="ben", why="better", say=said.append)
+    assert aliases_of(world, "crnn") == {"champion": "3", "previous": "1", "candidate": "3"}
+    assert any("champion" in line and "3.00%" in line for line in said)
+    assert any("1.00%" in line for line in said)
+    rollback("crnn", world.tracking, by="anna", why="night reads", say=said.append)
+    assert aliases_of(world, "crnn") == {"champion": "1", "previous": "3", "candidate": "3"}
+    trail = [(p.action, p.by, p.from_version, p.version, p.why) for p in history(world.tracking, "crnn")]
+    assert trail == [
+        ("promote", "anna", None, "1", "first"),
+        ("promote", "ben", "1", "3", "better"),
+        ("rollback", "anna", "3", "1", "night reads"),
+    ]
+    tags = models(world.tracking, "crnn")[-1].tags
+    assert tags["promotion.by"] == "anna"
+    assert tags["promotion.from_version"] == "3"
+
+
+def aliases_of(world: World, name: str) -> dict[str, str]:
+    return {alias: v.version for v in models(world.tracking, name) for alias in v.aliases}
+
+
+def test_promotion_refuses_what_did_not_pass(world: World) -> None:
+    with connected(world.tracking) as client:
+        client.create_registered_model("hand")
+        client.create_model_version("hand", "runs:/x/y", tags={"verdict": "FAIL"})
+        client.create_model_version("hand", "runs:/x/y")
+    for version, reason in (("1", "FAIL"), ("2", "missing"), ("9", "no such version"), ("x", "no such version")):
+        with pytest.raises(BadInput, match=reason):
+            promote("hand", version, world.tracking, by="anna", why="hope")
+    assert aliases_of(world, "hand") == {}
+    with pytest.raises(BadInput, match="no previous champion"):
+        rollback("hand", world.tracking, by="anna", why="hope")
+    with pytest.raises(BadInput, match="not in the registry"):
+        promote("nobody", "1", world.tracking, by="anna", why="hope")
+
+
+def test_looking_creates_nothing(tmp_path: Path) -> None:
+    assert models(Tracking.of(tmp_path)) == []
+    with pytest.raises(BadInput, match="nothing has been registered"):
+        promote("reader", "1", Tracking.of(tmp_path), by="anna", why="hope")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_late_report_is_added(world: World) -> None:
+    run = world.store / "run-1"
+    assert not attach_report(run)
+    (run / "report.html").write_text("<p>hello</p>")
+    assert attach_report(run)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"http://anna:{SECRET}@host:5000/path",
+        f"postgresql://anna:{SECRET}@db/mlflow",
+        f"https://{SECRET}@host",
+        f"https://host/api?access_token={SECRET}&x=1",
+    ],
+)
+def test_credentials_are_never_shown(uri: str) -> None:
+    tracking = Tracking.of(Path("/s"), uri)
+    for text in (tracking.shown, tracking.scrub(f"failed: {uri} with {uri}")):
+        assert "pa55" not in text
+        assert "w@rd" not in text
+        assert "host" in text or "db/mlflow" in text
