@@ -81,7 +81,9 @@ def test_too_many_bad_rows_of_one_source_are_refused_with_file_line_and_remedy(l
 
 
 def test_statistics_say_what_the_labels_hold(label_file, make):
-    statistics = audit_labels(make.config(make.real(label_file(["AB1", "ABC12"])), alphabet="ABC12XO", equivalences=()), 32).statistics
+    statistics = audit_labels(
+        make.config(make.real(label_file(["AB1", "ABC12"])), alphabet="ABC12XO", equivalences=()), 32
+    ).statistics
     assert statistics["rows"] == {"real": 2}
     assert statistics["label_lengths"] == {"3": 1, "5": 1}
     assert statistics["characters"]["A"] == 2

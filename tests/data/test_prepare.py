@@ -66,7 +66,9 @@ def test_the_manifest_counts_and_hashes_what_is_there(mixed, tmp_path):
     for split, record in manifest.splits.items():
         assert record.rows == len(rows_of(folder, split)) == sum(shard.rows for shard in record.shards)
         assert all(sha256_file(folder / shard.path) == shard.sha256 for shard in record.shards)
-    assert {p.name for p in folder.iterdir()} == {"manifest.json", "audit.json"} | {s.path for r in manifest.splits.values() for s in r.shards}
+    assert {p.name for p in folder.iterdir()} == {"manifest.json", "audit.json"} | {
+        s.path for r in manifest.splits.values() for s in r.shards
+    }
     assert [p.name for p in folder.parent.iterdir()] == [manifest.fingerprint]
 
 
@@ -155,13 +157,15 @@ def test_near_duplicates_across_the_split_are_listed(label_file, texts, make, tm
 
 def test_a_train_row_gives_way_to_its_plate_in_the_test_set(label_file, texts, make, tmp_path):
     train = label_file(texts, folder="train")
-    held = label_file(texts[:3] + ["S10007"], folder="held")
+    held = label_file([*texts[:3], "S10007"], folder="held")
     dataset = make.config(
-        make.real(train, name="own", splits=("train",)), make.real(held, name="held", splits=("test",)), make.drawn(splits=("train",))
+        make.real(train, name="own", splits=("train",)),
+        make.real(held, name="held", splits=("test",)),
+        make.drawn(splits=("train",)),
     )
     folder = prepare(dataset, 32, tmp_path, in_process=True)
     audit = audit_of(folder)
-    assert audit["counts"] == {"held_out_elsewhere": 4}
+    assert audit["counts"] == {"duplicate_image": 3, "held_out_elsewhere": 4}
     assert audit["rows"]["own"]["left_out"] == 3
     assert audit["rows"]["drawn"]["left_out"] == 1
     assert not {row["text"] for row in rows_of(folder, "train")} & {row["text"] for row in rows_of(folder, "test")}

@@ -77,7 +77,9 @@ def full(*args, **kwargs):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-@pytest.mark.parametrize("place", ["glyphyard.data.chunks.pq.write_table", "glyphyard.data.workplace.os.fsync", "glyphyard.data.prepare.write_json"])
+@pytest.mark.parametrize(
+    "place", ["glyphyard.data.chunks.pq.write_table", "glyphyard.data.workplace.os.fsync", "glyphyard.data.prepare.write_json"]
+)
 def test_a_full_disk_ends_in_one_line_and_leaves_nothing(label_file, texts, make, tmp_path, monkeypatch, place):
     dataset = make.config(make.real(label_file(texts)))
     monkeypatch.setattr(place, full)
@@ -121,7 +123,9 @@ KILLED = """
 
 
 def start(labels: Path, store: Path, how: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(KILLED), str(labels), str(store), how], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(labels), str(store), how], stdout=subprocess.PIPE, text=True
+    )
 
 
 def test_a_killed_prepare_leaves_no_half_data_set_and_is_swept_away(label_file, texts, make, tmp_path):
@@ -134,12 +138,15 @@ def test_a_killed_prepare_leaves_no_half_data_set_and_is_swept_away(label_file, 
     left = list((store / "datasets").iterdir())
     assert len(left) == 1
     assert left[0].name.startswith(".")
-    dataset = make.config(make.real(labels), split=make.config(make.drawn()).split.model_copy(update={"validation": 0.1, "test": 0.15}))
+    dataset = make.config(
+        make.real(labels), split=make.config(make.drawn()).split.model_copy(update={"validation": 0.1, "test": 0.15})
+    )
     folder = prepare(dataset, 32, store, in_process=True)
     assert left[0].name.startswith(f".{folder.name}.")
     assert list((store / "datasets").iterdir()) == [folder]
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_data_set_do_not_break_each_other(label_file, texts, tmp_path):
     labels, store = label_file(texts), tmp_path / "store"
     both = [start(labels, store, "go") for _ in range(2)]

@@ -14,7 +14,9 @@ from glyphyard.recipe.stage import SamplingConfig
 
 
 @pytest.mark.ray
-def test_ray_and_one_process_make_the_same_bytes_and_the_shards_stream(ray_session, label_file, texts, make, tmp_path, monkeypatch):
+def test_ray_and_one_process_make_the_same_bytes_and_the_shards_stream(
+    ray_session, label_file, texts, make, tmp_path, monkeypatch
+):
     monkeypatch.setattr("glyphyard.data.chunks.CHUNK_ROWS", 16)
     monkeypatch.setattr("glyphyard.data.shards.ROW_GROUP", 8)
     dataset = make.config(make.real(label_file(texts)), make.drawn(count=40))
@@ -42,7 +44,9 @@ def _check_stream(folder) -> None:
     assert batch.images.shape == (8, 32, 128)
     rest = list(ranks[0].epoch(0, start_step=2))
     assert [b.ids.tolist() for b in rest] == ids[0][2 : ranks[0].steps]
-    weighted = StreamedSplit(folder, "train", 8, SamplingConfig(mode="weighted", weights={"real": 1.0}, samples_per_epoch=64), seed=5)
+    weighted = StreamedSplit(
+        folder, "train", 8, SamplingConfig(mode="weighted", weights={"real": 1.0}, samples_per_epoch=64), seed=5
+    )
     drawn = list(weighted.epoch(0))
     assert len(drawn) == weighted.steps == 8
     assert {source for b in drawn for source in b.sources} == {"real"}

@@ -82,8 +82,3 @@ def test_rendered_rows_are_listed_without_rendering(make):
     assert [row.render for row in rows] == [("florida", 3, i) for i in range(5)]
     assert all(row.text_raw for row in rows)
     assert len(list_rows(make.drawn(count=5), limit=2)) == 2
-
-
-def test_an_unknown_family_names_the_known_ones(make):
-    with pytest.raises(BadInput, match="florida"):
-        list_rows(make.drawn(family="mars"))

@@ -84,7 +84,13 @@ def test_the_same_bytes_never_stand_on_two_sides():
 
 
 def test_rendered_rows_yield_to_real_ones_and_to_held_out_rendered_ones():
-    rows = [row("real"), row("synth", render=("f", 1, 0)), row("real"), row("synth", render=("f", 1, 1)), *[row("synth", render=("f", 2, i)) for i in (0, 1)]]
+    rows = [
+        row("real"),
+        row("synth", render=("f", 1, 0)),
+        row("real"),
+        row("synth", render=("f", 1, 1)),
+        *[row("synth", render=("f", 2, i)) for i in (0, 1)],
+    ]
     after = sides_after(rows, list("AABBCC"), list("AABBCC"), ["test", "train", "train", "test", "train", "test"])
     assert after == ["test", None, "train", None, None, "test"]
 

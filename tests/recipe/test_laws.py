@@ -24,6 +24,7 @@ BREACHES = [
     ("GY008", ["stages.0.freeze=[model]"], ["model", "freeze"]),
     ("GY009", ["dataset.equivalences=['00']"], ["'00'"]),
     ("GY010", ["stages.0.init=somewhere"], ["somewhere"]),
+    ("GY013", ["register.tracking_uri='https://me:secret@example.org/'"], ["tracking_uri", "MLFLOW_TRACKING_PASSWORD"]),
     ("GY011", ["dataset.equivalences=['1I']"], ["1I", "little"]),
 ]
 
@@ -50,3 +51,9 @@ def test_every_law_has_a_code_of_its_own_and_a_test() -> None:
     codes = [(law.__doc__ or "").partition(":")[0] for law in LAWS]
     assert len(set(codes)) == len(codes)
     assert set(codes) == {code for code, _, _ in BREACHES} | {"GY012"}
+
+
+def test_a_password_is_refused_without_being_told(write_recipe: Write) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_recipe(write_recipe("evaluate:", "register:\n  tracking_uri: https://me:secret@example.org/\nevaluate:"))
+    assert "secret" not in str(caught.value)

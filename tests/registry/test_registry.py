@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -194,16 +195,24 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("scheme", ["http", "nonsense"])
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (f"http://anna:{quote(SECRET, safe='')}@127.0.0.1:PORT", "does not answer"),
+        (f"http://anna:{SECRET}@127.0.0.1:PORT?token={SECRET}", "not registered"),
+        (f"nonsense://anna:{SECRET}@127.0.0.1:PORT", "not registered"),
+    ],
+)
 def test_mlflow_down_keeps_the_run_and_says_no_password(
-    tmp_path: Path, scheme: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, address: str, reason: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    recipe = a_recipe(tracking_uri=f"{scheme}://anna:{SECRET}@127.0.0.1:{closed_port()}?token={SECRET}")
+    recipe = a_recipe(tracking_uri=address.replace("PORT", str(closed_port())))
     run = a_run(tmp_path, "run-down", recipe=recipe)
     said: list[str] = []
     release = registered(run, recipe, tmp_path, said)
     assert release.version is None
     assert "glyphyard push" in release.message
+    assert reason in release.message
     with pytest.raises(StepFailed) as failure:
         push(run, said.append)
     heard = capfd.readouterr()

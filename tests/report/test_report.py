@@ -21,8 +21,8 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json, write_json
 from glyphyard.core.records import DatasetManifest
 from glyphyard.report import write_report
+from glyphyard.report.background import yaml_of
 from glyphyard.report.crops import MOST_WRONG, choose_crops, columns_of, data_uri
-from glyphyard.report.sections import yaml_of
 
 HOSTILE = """<script>alert(1)</script>"><img src=http://evil/x onerror=alert(2)>{{ 7*7 }}</title></style>"""
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -53,12 +54,7 @@ def _print(recipe: Recipe, plan: Plan) -> None:
     for stage in plan.stages:
         line(f"stage {stage.name}"[:12], f"{stage.epochs} epochs × {stage.steps_per_epoch} steps = {stage.steps} steps; {stage.warmup_steps} of warm-up")
         line("", f"validated after {_places(stage.validations_after_epochs)}; checkpoints {stage.checkpoints}")
-    labels = plan.labels
-    feasible = "feasible" if labels["ctc_feasible"] else f"NOT feasible for {labels['rows_too_long']} rows"
-    line("ctc", f"labels need at most {labels['steps_needed_most']} of {labels['time_steps']} time steps: {feasible}")
-    missing = f"; never seen: {''.join(labels['characters_never_seen'])}" if labels["characters_never_seen"] else ""
-    outside = f"; outside of it: {' '.join(labels['characters_outside'])}" if labels["characters_outside"] else ""
-    line("charset", f"{labels['alphabet']}{missing}{outside}")
+    _print_labels(plan.labels, line)
     line("audit", ", ".join(f"{n} {kind}" for kind, n in plan.findings.items()) or "nothing wrong with the labels (images are not opened here)")
     for finding in plan.first_findings:
         line("", finding)
@@ -67,6 +63,18 @@ def _print(recipe: Recipe, plan: Plan) -> None:
         line("gate", text)
     for warning in plan.warnings:
         line("WARNING", warning)
+
+
+def _print_labels(labels: dict[str, Any], line: Callable[[str, str], None]) -> None:
+    if not labels["looked_at"]:
+        line("ctc", f"{labels['time_steps']} time steps; no listed labels to check, rendered plates have few characters")
+        line("charset", labels["alphabet"])
+        return
+    feasible = "feasible" if labels["ctc_feasible"] else f"NOT feasible for {labels['rows_too_long']} rows"
+    line("ctc", f"labels need at most {labels['steps_needed_most']} of {labels['time_steps']} time steps: {feasible}")
+    missing = f"; never seen: {''.join(labels['characters_never_seen'])}" if labels["characters_never_seen"] else ""
+    outside = f"; outside of it: {' '.join(labels['characters_outside'])}" if labels["characters_outside"] else ""
+    line("charset", f"{labels['alphabet']}{missing}{outside}")
 
 
 def _print_recipe(recipe: Recipe) -> None:

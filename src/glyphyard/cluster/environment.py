@@ -10,8 +10,6 @@ DEFAULTS = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",  # the live bar is ours
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths keep their meaning in workers
     "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": "1800",  # report() waits for ever otherwise
-    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "YOLO_AUTOINSTALL": "false",

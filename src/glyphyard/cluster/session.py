@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from glyphyard.cluster.environment import set_defaults
 from glyphyard.core.errors import BadInput
 
+ATTEMPTS = 3
+SLOW_START = "timed out during startup"  # Ray waits 30 s, not to be changed; a busy laptop can take longer
 OBJECT_STORE_BYTES = 400 * 2**20  # crops stay in Parquet; the object store only carries paths and small tables
 
 
@@ -39,20 +41,26 @@ def _start(address: str | None, cpus: int | None) -> None:
     import ray
 
     options = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
-    try:
-        if address:
-            ray.init(address=address, **options)
-        else:
-            # Ray Train asks the dashboard for its controller's state every second and complains without one.
-            ray.init(address="local", num_cpus=cpus, object_store_memory=OBJECT_STORE_BYTES, include_dashboard=True, **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise BadInput(f"Ray at {address or 'this machine'}", f"cannot connect ({reason})", _remedy(reason)) from error
+    if not address:
+        # Ray Train asks the dashboard for its controller's state every second and complains without one.
+        options |= {"num_cpus": cpus, "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": True}
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(address=address or "local", **options)
+            return
+        except Exception as error:  # Ray raises the bare class where a process of its own does not start
+            ray.shutdown()
+            if SLOW_START in str(error) and attempt < ATTEMPTS:
+                continue
+            reason = " ".join(str(error).split())[:300]
+            raise BadInput(f"Ray at {address or 'this machine'}", f"cannot connect ({reason})", _remedy(reason)) from error
 
 
 def _remedy(reason: str) -> str:
     if "auth" in reason.lower():
         return "set RAY_AUTH_MODE=token here as on the cluster, with the same token (docs/cluster.md)"
+    if SLOW_START in reason:
+        return "this machine is too busy to start Ray: try again later, or use --set runtime.launcher=in_process"
     return "start one with `make cluster`, or unset RAY_ADDRESS to run on this machine"
 
 

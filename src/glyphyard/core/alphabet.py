@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from glyphyard.core.errors import BadInput
 
@@ -55,3 +56,8 @@ class Alphabet:
 def fold_from_groups(groups: Sequence[str]) -> dict[str, str]:
     """Turn equivalence groups into a fold onto each group's first character: ["0O"] → {"O": "0"}."""
     return {c: group[0] for group in groups for c in group[1:]}
+
+
+def steps_needed(text: str) -> int:
+    """Return the least number of CTC time steps for `text`: its length, plus a blank between equal neighbours."""
+    return len(text) + sum(a == b for a, b in pairwise(text))

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glyphyard.core.alphabet import Alphabet
-from glyphyard.core.ctc import steps_needed
+from glyphyard.core.alphabet import Alphabet, steps_needed
 from glyphyard.core.errors import BadInput
 from glyphyard.data.findings import AuditFinding, Kind, bad_rows
 from glyphyard.data.sources import Row, list_rows
@@ -36,7 +35,9 @@ def audit_labels(dataset: DatasetConfig, time_steps: int, synthetic_limit: int |
     rows = [row for source in dataset.sources for row in list_rows(source, synthetic_limit)]
     texts = [dataset.normalise(row.text_raw) for row in rows]
     own = {source.name: source.group_by for source in dataset.sources}
-    groups = [group_of(row, alphabet.canonical(text), own[row.source], dataset.split) for row, text in zip(rows, texts, strict=True)]
+    groups = [
+        group_of(row, alphabet.canonical(text), own[row.source], dataset.split) for row, text in zip(rows, texts, strict=True)
+    ]
     findings = list(_check_rows(rows, texts, groups, alphabet, time_steps))
     findings += duplicates(rows, texts, alphabet, [row.file or "" for row in rows], bad_rows(findings))
     statistics = label_statistics(dataset, rows, texts, time_steps)
@@ -80,7 +81,9 @@ def duplicates(
         first, labels = ids[0], list(dict.fromkeys(alphabet.canonical(texts[i]) for i in ids))
         if len(labels) > 1:
             places = ", ".join(f"{rows[i].path} (line {rows[i].line})" for i in ids[:MAX_EXAMPLES])
-            findings += [found(Kind.CONFLICTING_LABELS, i, rows[i], f"one image, {len(labels)} labels {labels[:4]}: {places}") for i in ids]
+            findings += [
+                found(Kind.CONFLICTING_LABELS, i, rows[i], f"one image, {len(labels)} labels {labels[:4]}: {places}") for i in ids
+            ]
         else:
             detail = f"is the image of {rows[first].listed_in}:{rows[first].line}"
             findings += [found(Kind.DUPLICATE_IMAGE, i, rows[i], f"{rows[i].path} {detail}") for i in ids[1:]]
@@ -94,7 +97,7 @@ def label_statistics(dataset: DatasetConfig, rows: Sequence[Row], texts: Sequenc
     characters = Counter("".join(canonical))
     listed = Counter(row.source for row in rows)
     return {
-        "rows": {source.name: listed[source.name] for source in dataset.sources},
+        "rows": {source.name: getattr(source, "count", listed[source.name]) for source in dataset.sources},
         "label_lengths": {str(n): count for n, count in sorted(Counter(map(len, canonical)).items())},
         "characters": dict(sorted(characters.items())),
         "characters_never_seen": [c for c in alphabet.characters if c not in characters and c not in alphabet.fold],
@@ -115,6 +118,8 @@ def refuse_too_many_bad(dataset: DatasetConfig, rows: Sequence[Row], findings: S
             continue
         errors = sorted((f for f in findings if f.source == name and f.severity == "error"), key=lambda f: f.row)
         also = "; ".join(f"line {f.line}: {f.detail}" for f in errors[1:MAX_EXAMPLES])
-        share = f"{count} of {listed[name]} rows of source {name} are bad, allowed are {dataset.max_bad_fraction:.3g} of them (max_bad_fraction)"
+        share = f"{count} of {listed[name]} rows of {name} are bad ({count / listed[name]:.1%}), more than max_bad_fraction {dataset.max_bad_fraction:.1%}"
         problem = f"{errors[0].kind.value}: {errors[0].detail}; {share}" + (f"; {also}" if also else "")
-        raise BadInput(f"{errors[0].file}:{errors[0].line}", problem, "mend or remove these rows, or raise dataset.max_bad_fraction")
+        raise BadInput(
+            f"{errors[0].file}:{errors[0].line}", problem, "mend or remove these rows, or raise dataset.max_bad_fraction"
+        )

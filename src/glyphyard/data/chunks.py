@@ -32,8 +32,12 @@ def chunk_specs(rows: Sequence[Row], wanted: Sequence[int], held_out: set[int], 
     specs = []
     for k, start in enumerate(range(0, len(wanted), CHUNK_ROWS)):
         ids = wanted[start : start + CHUNK_ROWS]
-        listed = [{"id": i, "file": rows[i].file, "render": rows[i].render, "name": rows[i].path, "keep": i in held_out} for i in ids]
-        specs.append(json.dumps({"chunk": k, "out": str(folder / f"{k:06d}.parquet"), "pixels": pixels.to_json(), "rows": listed}))
+        listed = [
+            {"id": i, "file": rows[i].file, "render": rows[i].render, "name": rows[i].path, "keep": i in held_out} for i in ids
+        ]
+        specs.append(
+            json.dumps({"chunk": k, "out": str(folder / f"{k:06d}.parquet"), "pixels": pixels.to_json(), "rows": listed})
+        )
     return specs
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.data.audit import LabelAudit, duplicates, found
 from glyphyard.data.findings import AuditFinding, Kind, bad_rows, by_kind
-from glyphyard.data.near_duplicates import near_pairs
+from glyphyard.data.near_duplicates import nearest
 from glyphyard.data.sources import Row
 from glyphyard.data.split import assign, unite, yielding
 from glyphyard.recipe.dataset import SPLITS, DatasetConfig, Split
@@ -47,7 +47,9 @@ class Draft:
         groups = unite(labels.groups, identities)
         allowed = {source.name: source.splits for source in dataset.sources}
         bad = bad_rows(findings)
-        side = {(g, a): assign(g, dataset.split, a) for g, a in {(g, allowed[r.source]) for r, g in zip(rows, groups, strict=True)}}
+        side = {
+            (g, a): assign(g, dataset.split, a) for g, a in {(g, allowed[r.source]) for r, g in zip(rows, groups, strict=True)}
+        }
         splits = [None if i in bad else side[groups[i], allowed[row.source]] for i, row in enumerate(rows)]
         return cls(dataset, rows, texts, groups, identities, findings, splits, labels.statistics)
 
@@ -91,10 +93,12 @@ class Draft:
         sides = [[i for i in self.facts if self.splits[i] == side and self.rows[i].file] for side in (stronger, weaker)]
         sides = [sorted(ids) for ids in sides]
         a, b = (np.array([self.facts[i]["dhash"] for i in ids], np.uint64) for ids in sides)
-        for x, y, bits in near_pairs(a, b, self.dataset.near_duplicate_bits):
+        for x, y, bits in nearest(a, b, self.dataset.near_duplicate_bits):
             i, j = sides[0][x], sides[1][y]
             one, other = self.rows[i], self.rows[j]
-            self.near_duplicates.append({"rows": [i, j], "paths": [one.path, other.path], "splits": [stronger, weaker], "bits": bits})
+            self.near_duplicates.append(
+                {"rows": [i, j], "paths": [one.path, other.path], "splits": [stronger, weaker], "bits": bits}
+            )
             detail = f"{other.path} ({weaker}, {self.texts[j]!r}) looks like {one.path} ({stronger}, {self.texts[i]!r}): {bits} of 64 bits differ"
             self.findings.append(found(Kind.NEAR_DUPLICATE, j, other, detail))
 
@@ -128,7 +132,11 @@ class Draft:
         for i in sorted(self.facts):
             sizes[self.rows[i].source].append((self.facts[i]["width"], self.facts[i]["height"]))
         return {
-            source: {"width_px": _spread([w for w, _ in s]), "height_px": _spread([h for _, h in s]), "aspect": _spread([w / h for w, h in s])}
+            source: {
+                "width_px": _spread([w for w, _ in s]),
+                "height_px": _spread([h for _, h in s]),
+                "aspect": _spread([w / h for w, h in s]),
+            }
             for source, s in sorted(sizes.items())
         }
 

@@ -43,7 +43,9 @@ def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: b
     config = dataset.model_dump(mode="json")
     config["sources"] = [{k: v for k, v in source.items() if k not in PLACES} for source in config["sources"]]
     content = {source.name: _content(source, listed.get(source.name, []), hashes) for source in dataset.sources}
-    return Identity(fingerprint({"config": config, "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}), hashes)
+    return Identity(
+        fingerprint({"config": config, "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}), hashes
+    )
 
 
 def dataset_fingerprint(dataset: DatasetConfig, time_steps: int, store: Path) -> str:
@@ -64,11 +66,15 @@ def find_prepared(dataset: DatasetConfig, time_steps: int, store: Path) -> Path 
 
 def _content(source: AnySource, rows: Sequence[Row], hashes: dict[str, str]) -> Any:
     if isinstance(source, SyntheticPlates):
-        from glyphyard.data import synth
-
-        return {"synth": getattr(synth, "SYNTH_VERSION", 1)}
+        return {"synth": _synthesis_code()}
     images = hashlib.sha256()
     for row in rows:
         images.update(canonical_json([row.path, hashes.get(row.file or "", "")]).encode("utf-8"))
     metadata = sha256_file(source.metadata) if source.metadata else None
     return {"labels": sha256_file(source.labels), "metadata": metadata, "images": images.hexdigest()}
+
+
+def _synthesis_code() -> str:
+    """Hash the code that renders plates: whoever changes it gets other plates, and no number has to be raised for that."""
+    package = Path(__file__).parent / "synth"  # hashed, not imported: `plan` has no time for OpenCV
+    return fingerprint({path.name: sha256_file(path) for path in sorted(package.glob("*.py"))})

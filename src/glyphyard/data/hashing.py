@@ -30,7 +30,9 @@ def file_hashes(files: Iterable[str], store: Path, known_only: bool = False) -> 
     with ThreadPoolExecutor(4) as pool:
         known |= dict(zip(wanted, pool.map(_hash, wanted), strict=True))
     now = time.time_ns()
-    fresh = {path: [*stat, known[path]] for path in wanted if (stat := stats[path]) and known[path] and now - stat[1] > SETTLED_NS}
+    fresh = {
+        path: [*stat, known[path]] for path in wanted if (stat := stats[path]) and known[path] and now - stat[1] > SETTLED_NS
+    }
     if fresh:
         write_text(store / CACHE, json.dumps(_load(store) | fresh))
     return {path: known.get(path, "") for path in stats}

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 MANY_BITS = 7  # from here on segments are so short that they tell nothing apart
+NONE = 65 << 32  # further away than 64 bits can be
 BLOCK = 4_000_000  # candidate pairs compared at once: 32 MB a column
 
 
@@ -19,23 +20,19 @@ def difference_hash(image: np.ndarray) -> int:
     return int.from_bytes(np.packbits(cells[:, :-1] > cells[:, 1:]).tobytes(), "big")
 
 
-def near_pairs(a: np.ndarray, b: np.ndarray, bits: int) -> list[tuple[int, int, int]]:
-    """Return (index in a, index in b, differing bits) of all pairs of uint64 hashes at most `bits` apart, ordered.
+def nearest(a: np.ndarray, b: np.ndarray, bits: int) -> list[tuple[int, int, int]]:
+    """Return (index in a, index in b, differing bits) of each uint64 hash in b whose nearest in a is at most `bits` away.
 
     With few bits the hashes are cut into bits + 1 segments, one of which must be equal (pigeonhole), and only
-    pairs that share a segment are compared; with many, all pairs are.
+    pairs that share a segment are compared; with many, all pairs are. One answer a hash, so that a thousand black
+    images do not give a million pairs.
     """
     a, b = np.asarray(a, np.uint64), np.asarray(b, np.uint64)
-    found = [pairs for i, j in _candidates(a, b, bits) if len(pairs := _close(a, b, i, j, bits))]
-    if not found:
-        return []
-    return [(int(i), int(j), int(d)) for i, j, d in np.unique(np.concatenate(found), axis=0)]
-
-
-def _close(a: np.ndarray, b: np.ndarray, i: np.ndarray, j: np.ndarray, bits: int) -> np.ndarray:
-    distance = np.bitwise_count(a[i] ^ b[j])
-    kept = distance <= bits
-    return np.stack([i[kept], j[kept], distance[kept].astype(np.int64)], axis=1)
+    best = np.full(len(b), NONE, np.int64)  # distance in the upper half, index in a in the lower: the least is the nearest
+    for i, j in _candidates(a, b, bits):
+        np.minimum.at(best, j, (np.bitwise_count(a[i] ^ b[j]).astype(np.int64) << 32) | i)
+    near = np.flatnonzero(best >> 32 <= bits)
+    return [(int(best[j] & 0xFFFFFFFF), int(j), int(best[j] >> 32)) for j in near]
 
 
 def _candidates(a: np.ndarray, b: np.ndarray, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -6,10 +6,10 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -48,7 +48,7 @@ def prepare(
     Raises `BadInput` where too many rows are bad or a side of the split in `need` comes out empty. Without
     `in_process` Ray has to be connected already; the result is the same, byte for byte.
     """
-    store = make_folder(Path(store))
+    store = make_folder(Path(store).absolute())  # a Ray task works elsewhere
     identity = identify(dataset, time_steps, store)
     assert identity is not None
     target = dataset_folder(store, identity.fingerprint)
@@ -83,7 +83,9 @@ def _reuse(target: Path, dataset: DatasetConfig, need: tuple[Split, ...], say: S
 
 
 def _summary(fingerprint: str, rows: Mapping[Split, int], bad: int) -> str:
-    return f"dataset {fingerprint}: " + " · ".join(f"{rows[split]:,} {split}" for split in SPLITS) + f" · {bad:,} bad rows left out"
+    return (
+        f"dataset {fingerprint}: " + " · ".join(f"{rows[split]:,} {split}" for split in SPLITS) + f" · {bad:,} bad rows left out"
+    )
 
 
 def _tell(draft: Draft, say: Say) -> None:
@@ -96,9 +98,15 @@ def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], need: tuple[S
         if rows[split]:
             continue
         share = {"validation": dataset.split.validation, "test": dataset.split.test}.get(split)
-        remedy = f"raise dataset.split.{split} (now {share:g})" if share is not None else "lower dataset.split.validation and .test"
+        remedy = (
+            f"raise dataset.split.{split} (now {share:g})" if share is not None else "lower dataset.split.validation and .test"
+        )
         found = ", ".join(f"{count} {name}" for name, count in rows.items())
-        raise BadInput("dataset.split", f"the {split} split came out empty ({found})", f"{remedy}, add rows, or name {split} in a source's splits")
+        raise BadInput(
+            "dataset.split",
+            f"the {split} split came out empty ({found})",
+            f"{remedy}, add rows, or name {split} in a source's splits",
+        )
 
 
 def _read_images(draft: Draft, folder: Path, in_process: bool, progress: Progress) -> list[Path]:
@@ -145,7 +153,9 @@ def _with_ray(specs: Sequence[str]) -> Iterator[str]:
             yield row["report"]
     except ray.exceptions.RayError as error:
         reason = str(getattr(error, "cause", None) or error).strip().splitlines()
-        raise StepFailed("prepare", f"a Ray task broke ({reason[-1] if reason else type(error).__name__})", "see the Ray logs") from error
+        raise StepFailed(
+            "prepare", f"a Ray task broke ({reason[-1] if reason else type(error).__name__})", "see the Ray logs"
+        ) from error
 
 
 def _write_shards(draft: Draft, paths: Sequence[Path], folder: Path) -> dict[str, SplitRecord]:
@@ -187,5 +197,5 @@ def _manifest(draft: Draft, fingerprint: str, splits: dict[str, SplitRecord]) ->
         sources=[source.name for source in draft.dataset.sources],
         splits=splits,
         bad_rows=len(bad_rows(draft.findings)),
-        versions={"prepare": str(PREPARE_VERSION), "opencv": version("opencv-python-headless"), "pyarrow": pa.__version__},
+        versions={"prepare": str(PREPARE_VERSION), "opencv": cv2.__version__, "pyarrow": pa.__version__},
     )

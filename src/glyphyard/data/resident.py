@@ -34,7 +34,9 @@ def split_record(folder: Path, split: str) -> tuple[SplitRecord, tuple[int, ...]
     """Return the record of a split and the shape of its images; a split that the dataset lacks is a `BadInput`."""
     manifest = DatasetManifest.read(Path(folder) / "manifest.json")
     if split not in manifest.splits:
-        raise BadInput(str(folder), f"this dataset has no {split} split (it has {sorted(manifest.splits)})", f"raise dataset.split.{split}")
+        raise BadInput(
+            str(folder), f"this dataset has no {split} split (it has {sorted(manifest.splits)})", f"raise dataset.split.{split}"
+        )
     pixels = manifest.pixels
     shape = (pixels["height"], pixels["width"]) + ((pixels["channels"],) if pixels["channels"] > 1 else ())
     return manifest.splits[split], shape
@@ -73,5 +75,9 @@ def _flat(chunk: pa.Array, shape: tuple[int, ...]) -> np.ndarray:
     _, offsets, data = chunk.buffers()
     bounds = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
     if (np.diff(bounds) != size).any():
-        raise BadInput("prepared dataset", f"expected {size} bytes of pixels in every row, found {sorted(set(np.diff(bounds)))}", "prepare it again")
+        raise BadInput(
+            "prepared dataset",
+            f"expected {size} bytes of pixels in every row, found {sorted(set(np.diff(bounds)))}",
+            "prepare it again",
+        )
     return np.frombuffer(data, np.uint8, count=len(chunk) * size, offset=int(bounds[0])).reshape(-1, *shape)

@@ -73,7 +73,9 @@ class SplitWriter:
         path = self.folder / f"{self.split}-{len(self.shards):05d}.parquet"
         table = pa.concat_tables(self._waiting).combine_chunks()
         with writing(path):
-            pq.write_table(table, path, compression=COMPRESSION, use_dictionary=["source"], row_group_size=ROW_GROUP, write_statistics=["id"])
+            pq.write_table(
+                table, path, compression=COMPRESSION, use_dictionary=["source"], row_group_size=ROW_GROUP, write_statistics=["id"]
+            )
             to_disk(path)
         self.shards.append(Shard(path.name, len(table), sha256_file(path)))
         self._waiting, self._waiting_bytes = [], 0

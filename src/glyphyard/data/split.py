@@ -77,7 +77,9 @@ def yielding(
     texts_of_real = _strongest(((texts[i], i) for i in real), splits)
     out: dict[int, str] = {}
     for i in real:
-        if (j := max((strongest[key] for key in keys[i]), key=lambda j: _rank(splits, j))) != i and _rank(splits, j) > _rank(splits, i):
+        if (j := max((strongest[key] for key in keys[i]), key=lambda j: _rank(splits, j))) != i and _rank(splits, j) > _rank(
+            splits, i
+        ):
             out[i] = _reason(rows, splits, i, j)
     rendered = [i for i in live if rows[i].render]
     texts_of_rendered = _strongest(((texts[i], i) for i in rendered if texts[i] not in texts_of_real), splits)

@@ -40,14 +40,18 @@ class StreamedSplit:
     share × samples ÷ (rows of its source) times, the fraction by chance. The order depends on seed, epoch and rank only.
     """
 
-    def __init__(self, folder: Path, split: str, batch_per_rank: int, sampling: SamplingConfig, seed: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, folder: Path, split: str, batch_per_rank: int, sampling: SamplingConfig, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
         self.record, self.shape = split_record(folder, split)
         self.batch_per_rank, self.seed, self.rank = batch_per_rank, seed, rank
         units = _units(Path(folder), self.record.shards)
         dealt = [units[r::world] for r in range(world)]
         self.units = dealt[rank]
         if not self.units:
-            raise BadInput(str(folder), f"{split} has {len(units)} row groups for {world} workers", "use fewer workers, or keep it resident")
+            raise BadInput(
+                str(folder), f"{split} has {len(units)} row groups for {world} workers", "use fewer workers, or keep it resident"
+            )
         self.copies = _copies(Path(folder), split, sampling, self.record.rows)
         most = max(sum(unit["rows"] for unit in share) for share in dealt)
         shuffled = math.ceil(most / batch_per_rank)
@@ -74,7 +78,9 @@ class StreamedSplit:
             if done == self.steps:
                 return
         if not spare:
-            raise BadInput("sampling.weights", f"no row of worker {self.rank} has a weight", "name sources whose rows stand in train")
+            raise BadInput(
+                "sampling.weights", f"no row of worker {self.rank} has a weight", "name sources whose rows stand in train"
+            )
         again = pa.concat_tables(spare)
         while done < self.steps:
             while len(waiting) < self.batch_per_rank:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glyphyard.core.errors import StepFailed
@@ -33,15 +33,16 @@ def workplace(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `target` that becomes `target` on success and vanishes on failure.
 
     If another run published `target` meanwhile (the same content: its name is a fingerprint) that one stays,
-    and readers of it are not disturbed. What killed runs left beside `target` is removed.
+    and readers of it are not disturbed. What killed runs left there is removed.
     """
     make_folder(target.parent)
     with writing(target):
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
         with (folder / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _sweep(target)
+            with suppress(OSError):  # a file system without locks: nothing is swept there
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            _sweep(target.parent)
             with writing(target):
                 yield folder
                 folder.chmod(0o755)
@@ -59,9 +60,9 @@ def _publish(folder: Path, target: Path) -> None:
             raise
 
 
-def _sweep(target: Path) -> None:
-    """Remove temporary folders of this target whose maker is dead: its lock can be taken."""
-    for left in target.parent.glob(f".{target.name}.*.tmp"):
+def _sweep(parent: Path) -> None:
+    """Remove temporary folders whose maker is dead: its lock can be taken."""
+    for left in parent.glob(".*.tmp"):
         try:
             with (left / LOCK).open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -77,7 +77,7 @@ class Bound:
     @property
     def rule(self) -> str:
         """Say the bound as a person would write it."""
-        return f"{LABELS[self.metric]} {'<' if self.side == 'below' else '>'} {self.value:.4g}"
+        return f"{LABELS[self.metric]} {'<' if self.side == 'below' else '>'} {_percent(self.value)}"
 
     def holds(self, value: float | None) -> bool:
         """Compare strictly; nothing and NaN never hold."""
@@ -152,8 +152,10 @@ def _floor_findings(scorecard: Scorecard, suite: SuiteConfig) -> Iterator[Findin
         yield _judge_floor(name, figure, floor, confidence)
     for column, floor in suite.slice_floors.items():
         if not any(name.partition("=")[0] == column for name in judged):
-            problem = f"no slice of {column} has {suite.min_slice_samples} samples, so its floor of {floor:.4g} was not judged"
-            yield Finding(f"{column}: exact match > {floor:.4g}", INSUFFICIENT_DATA, None, None, None, floor, 0, problem)
+            problem = (
+                f"no slice of {column} has {suite.min_slice_samples} samples, so its floor of {_percent(floor)} was not judged"
+            )
+            yield Finding(f"{column}: exact match > {_percent(floor)}", INSUFFICIENT_DATA, None, None, None, floor, 0, problem)
 
 
 def _judge_floor(name: str, figure: Figure, floor: float, confidence: float) -> Finding:
@@ -179,7 +181,11 @@ def _finding(bound: Bound, outcome: str, figure: Figure, message: str, of: str =
 def _said(figure: Figure, confidence: float) -> str:
     if figure.low is None or figure.high is None:
         return f"{figure.value:.2%} (no interval: too few groups)"
-    return f"{figure.value:.2%} [{figure.low:.2%}, {figure.high:.2%}] at {confidence:.4g}"
+    return f"{figure.value:.2%} ({_percent(confidence)} interval {figure.low:.2%} to {figure.high:.2%})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
 
 
 def _summary(outcome: str, findings: list[Finding]) -> str:

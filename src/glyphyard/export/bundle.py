@@ -24,6 +24,8 @@ from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import check_parity, runner_of
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.base import Task
+from glyphyard.tasks.catalogue import task_of
+from glyphyard.training.checkpoint import load_parts
 
 PACKAGES = ("glyphyard", "torch", "onnx", "onnxslim", "onnxruntime-gpu", "onnxruntime", "numpy", "opencv-python-headless")
 
@@ -32,9 +34,6 @@ def export_checkpoint(
     recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, say: Callable[[str], None] = print
 ) -> BundleRecord:
     """Load a stage's best weights and export them; see `export_bundle`."""
-    from glyphyard.tasks.catalogue import task_of
-    from glyphyard.training.checkpoint import load_parts
-
     task = task_of(recipe)
     return export_bundle(recipe, task, load_parts(checkpoint, task.build()), checkpoint, dataset, out, say)
 

@@ -7,21 +7,21 @@ import os
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glyphyard.core.ctc import steps_needed
+from glyphyard.core.alphabet import steps_needed
 from glyphyard.core.records import DatasetManifest, Record
 from glyphyard.data.audit import LabelAudit, audit_labels
 from glyphyard.data.findings import bad_rows, by_kind
 from glyphyard.data.fingerprint import find_prepared
 from glyphyard.data.split import assign
-from glyphyard.recipe.dataset import SPLITS
+from glyphyard.recipe.dataset import SPLITS, Split
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 
-LOOKED_AT = 500  # rendered rows whose texts are looked at; their number is known, their texts are alike
 STEPS = "prepare, {stages}, export, evaluate, gate, report, register"
 
 
@@ -61,7 +61,7 @@ class Plan(Record):
 def plan_of(recipe: Recipe, store: Path) -> Plan:
     """Work out the plan of a recipe; label files are read, images are not opened."""
     time_steps = recipe.model.time_steps(recipe.dataset.image.width)
-    audit = audit_labels(recipe.dataset, time_steps, synthetic_limit=LOOKED_AT)
+    audit = audit_labels(recipe.dataset, time_steps, synthetic_limit=0)
     prepared = find_prepared(recipe.dataset, time_steps, store)
     rows = _exact_rows(prepared) if prepared else _expected_rows(recipe, audit)
     stages = [_stage_plan(stage, rows["train"]) for stage in recipe.stages]
@@ -97,11 +97,20 @@ def _expected_rows(recipe: Recipe, audit: LabelAudit) -> dict[str, int]:
             seen[row.source, assign(group, recipe.dataset.split, source.splits)] += 1
     rows = dict.fromkeys(SPLITS, 0)
     for source in recipe.dataset.sources:
-        looked_at = sum(seen[source.name, split] for split in SPLITS)
-        scale = source.count / looked_at if source.kind == "synthetic_plates" and looked_at else 1
+        shares = _shares(recipe, source.splits)
         for split in SPLITS:
-            rows[split] += round(seen[source.name, split] * scale)
+            rows[split] += round(source.count * shares[split]) if source.kind == "synthetic_plates" else seen[source.name, split]
     return {str(split): count for split, count in rows.items()}
+
+
+def _shares(recipe: Recipe, splits: Sequence[Split]) -> dict[Split, float]:
+    """Return the share of a rendered source's rows that each split gets, about; no row is rendered to know it."""
+    held_out: dict[Split, float] = {"test": recipe.dataset.split.test, "validation": recipe.dataset.split.validation}
+    if "train" not in splits:
+        whole = sum(held_out[s] for s in splits if s != "train") or 1.0
+        return {"train": 0.0} | {s: (held_out[s] / whole if s in splits else 0.0) for s in held_out}
+    shares = {s: (share if s in splits else 0.0) for s, share in held_out.items()}
+    return {"train": 1 - sum(shares.values())} | shares
 
 
 def _stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
@@ -119,6 +128,7 @@ def _labels(audit: LabelAudit, recipe: Recipe, time_steps: int) -> dict[str, Any
     needs = Counter(steps_needed(alphabet.canonical(text)) for text in audit.texts)
     most = max(needs, default=0)
     return {
+        "looked_at": len(audit.texts),
         "time_steps": time_steps,
         "steps_needed_most": most,
         "ctc_feasible": most <= time_steps,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -39,6 +39,14 @@ class Run:
     folder: Path
     store: Path
     console: Console
+    resources: ExitStack = field(default_factory=ExitStack)
+
+    def connect(self) -> None:
+        """Connect to Ray where the recipe asks for it; a step that is skipped never does."""
+        if self.recipe.runtime.launcher == "ray":
+            from glyphyard.cluster.session import connected
+
+            self.resources.enter_context(connected(say=self.say))
 
     def say(self, line: str) -> None:
         """Print one line for a person."""
@@ -77,13 +85,8 @@ class Run:
 def execute(run: Run, until: str | None = None, only_stage: str | None = None) -> Outcome | None:
     """Do every step that is not done yet, in order; `until` names the last one (None: all of them)."""
     set_defaults()
-    steps = steps_of(run, only_stage)
-    with ExitStack() as resources:
-        for step in steps:
-            if step.name.startswith(("prepare", "train")) and run.recipe.runtime.launcher == "ray":
-                _connect(run, resources, step)
-            elif not step.name.startswith(("prepare", "train")):
-                resources.close()  # the cluster's processors are free for what follows
+    with run.resources:
+        for step in steps_of(run, only_stage):
             perform(step, run.folder, run.say)
             if step.name == until:
                 return None
@@ -108,12 +111,6 @@ def steps_of(run: Run, only_stage: str | None = None) -> list[Step]:
     ]
 
 
-def _connect(run: Run, resources: ExitStack, step: Step) -> None:
-    from glyphyard.cluster.session import connected
-
-    resources.enter_context(connected(say=run.say))
-
-
 def prepare_step(run: Run) -> Step:
     """Recipe → DatasetManifest."""
     from glyphyard.data.prepare import dataset_fingerprint, prepare
@@ -122,6 +119,7 @@ def prepare_step(run: Run) -> Step:
     time_steps = recipe.model.time_steps(recipe.dataset.image.width)
 
     def work() -> str:
+        run.connect()
         folder = prepare(
             recipe.dataset,
             time_steps,
@@ -166,6 +164,7 @@ def train_step(run: Run, index: int) -> Step:
 
     def work() -> str:
         job = StageJob(run.recipe, index, run.dataset, stage_dir, parent())
+        run.connect()
         run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
         with followed(stage_dir, run.console):
             record = _launcher(run.recipe)(job)
@@ -205,6 +204,7 @@ def export_step(run: Run) -> Step:
     def work() -> str:
         from glyphyard.export.bundle import export_checkpoint
 
+        run.resources.close()  # the cluster's processors are free for what follows
         record = export_checkpoint(run.recipe, run.stage_dir(last) / BEST, run.dataset, run.bundle, run.say)
         record.write(run.folder / "steps" / "bundle.json")
         line = f"export: opset {record.opset}, {record.strings_compared} readings equal to torch's, difference ≤ {record.max_abs_difference:.1e}"

@@ -44,7 +44,7 @@ class SyntheticPlates(Source):
     """Plates rendered by this project, deterministic by seed and index."""
 
     kind: Literal["synthetic_plates"]
-    family: Slug = Field("florida", description="`florida`, `us` or `brazil`.")
+    family: Literal["florida", "us", "brazil"] = "florida"
     count: int = Field(ge=1, le=5_000_000, description="How many crops.")
     seed: int = Field(1, ge=0, description="Another seed, another set.")
 

@@ -163,6 +163,13 @@ def rates_are_possible(recipe: Recipe) -> Iterator[Breach]:
             )
 
 
+def no_password_in_a_recipe(recipe: Recipe) -> Iterator[Breach]:
+    """GY013: a recipe travels; a password in its tracking URI would travel with it."""
+    if "@" in (recipe.registration.tracking_uri or "").partition("://")[2].partition("/")[0]:
+        remedy = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the environment"
+        yield Breach(("register", "tracking_uri"), "`tracking_uri` holds a user or a password", remedy)
+
+
 LAWS: tuple[Law, ...] = (
     no_flip_for_text,
     distinct_names,
@@ -176,6 +183,7 @@ LAWS: tuple[Law, ...] = (
     first_stage_has_no_previous,
     suite_equivalences_cover_training,
     rates_are_possible,
+    no_password_in_a_recipe,
 )
 
 

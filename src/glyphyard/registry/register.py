@@ -46,8 +46,8 @@ def register(run_dir: Path, recipe: Recipe, verdict: Verdict | None, store: Path
     try:
         return _deliver(RunContent.read(run_dir, verdict), config, tracking, say)
     except Exception as error:  # whatever MLflow, the network, the disk or a driver says: a trained model is worth more
-        reason = _reason(error, tracking)
-        message = f"not registered: {reason}; later: {_command(run_dir)}"
+        reason = tracking.explain(error)
+        message = f"not registered at {tracking.shown}: {reason}; later: {_command(run_dir)}"
         release = Release(config.model_name, None, None, tracking.shown, None, message)
         return _keep(run_dir, release, "pending", reason)
 
@@ -67,7 +67,7 @@ def push(run_dir: Path, say: Say = print, tracking_uri: str | None = None) -> Re
         raise
     except Exception as error:  # MLflow raises from requests, sqlalchemy and the file system alike
         # No `from error`: its own text may hold the credentials of the URI.
-        raise StepFailed(tracking.shown, _reason(error, tracking), f"try again later: {_command(run_dir)}") from None
+        raise StepFailed(tracking.shown, tracking.explain(error), f"try again later: {_command(run_dir)}") from None
     say(release.message)
     return release
 
@@ -198,11 +198,6 @@ def _keep(run_dir: Path, release: Release, state: str, reason: str = "") -> Rele
     except (OSError, BadInput):
         pass  # a full disk may be the very reason; the release is returned all the same
     return release
-
-
-def _reason(error: Exception, tracking: Tracking) -> str:
-    text = " ".join(tracking.scrub(str(error)).split()) or "no reason given"
-    return f"{type(error).__name__}: {text[:300]}" if not isinstance(error, GlyphyardError) else text
 
 
 def _command(run_dir: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from glyphyard.core.errors import GlyphyardError
 from glyphyard.core.files import make_folder
 from glyphyard.core.redact import redact
 
@@ -62,6 +63,20 @@ class Tracking:
             text = text.replace(secret, "***")
         return redact(text)
 
+    def explain(self, error: Exception) -> str:
+        """Say in one line, without credentials, why MLflow did not do what it was asked."""
+        if isinstance(error, GlyphyardError):
+            return str(error)
+        text = " ".join(self.scrub(str(error)).split())
+        return "the server does not answer" if _is_silence(text) else f"{type(error).__name__}: {text[:300] or 'no reason given'}"
+
+
+def _is_silence(text: str) -> bool:
+    return any(
+        sign in text
+        for sign in ("Max retries exceeded", "Failed to establish", "timed out", "Connection refused", "Connection reset")
+    )
+
 
 def _secret_of(uri: str) -> str | None:
     try:
@@ -95,6 +110,7 @@ _SILENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints the URL as given, credentials and all
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 

@@ -10,24 +10,11 @@ from markupsafe import Markup
 
 from glyphyard.core.files import write_text
 from glyphyard.core.redact import redact
+from glyphyard.report.background import audit_of, environment_of, identity_of, timings_of, training_of, yaml_of
 from glyphyard.report.crops import Crops, choose_crops
 from glyphyard.report.read import RunFiles
-from glyphyard.report.sections import (
-    audit_of,
-    confidence_of,
-    confusion_of,
-    duration,
-    environment_of,
-    headlines_of,
-    identity_of,
-    moment,
-    slices_of,
-    timings_of,
-    training_of,
-    verdict_of,
-    words,
-    yaml_of,
-)
+from glyphyard.report.results import confidence_of, confusion_of, headlines_of, slices_of, verdict_of
+from glyphyard.report.wording import duration, moment, words
 
 
 def write_report(run_dir: Path) -> Path:

@@ -60,7 +60,7 @@ def test_every_style_has_layouts_whose_marks_follow_a_character(family: str) -> 
         assert style.patterns
         for pattern, share in style.patterns:
             assert share > 0, style.name
-            assert re.fullmatch(r"[LD1]([ .*-]?[LD1])*", pattern), (style.name, pattern)
+            assert re.fullmatch(r"[A-Z0-9#]([ .*-]?[A-Z0-9#])*", pattern), (style.name, pattern)
 
 
 def test_florida_is_seen_by_day_by_night_and_in_infrared_with_every_flaw() -> None:

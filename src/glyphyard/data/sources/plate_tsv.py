@@ -23,7 +23,9 @@ def list_plate_tsv(source: PlateTsv) -> list[Row]:
         raise BadInput(str(source.labels), "the label file is empty", REMEDY)
     if not any("\t" in line for _, line in lines):
         number, line = lines[0]
-        raise BadInput(f"{source.labels}:{number}", f"expected a tab between path and text, found {_short(line)} (no line has a tab)", REMEDY)
+        raise BadInput(
+            f"{source.labels}:{number}", f"expected a tab between path and text, found {_short(line)} (no line has a tab)", REMEDY
+        )
     meta = _read_metadata(source.metadata) if source.metadata else {}
     base = os.path.abspath(source.images or Path(source.labels).parent)
     return [_row(source, base, meta, number, line) for number, line in lines]
@@ -66,7 +68,11 @@ def _read_metadata(path: Path) -> dict[str, dict[str, str]]:
     reader = csv.reader(_read_lines(path))
     header = next(reader, [])
     if len(header) < 2:
-        raise BadInput(f"{path}:1", f"expected a header of path and at least one column, found {header}", "name the columns in the first line")
+        raise BadInput(
+            f"{path}:1",
+            f"expected a header of path and at least one column, found {header}",
+            "name the columns in the first line",
+        )
     found: dict[str, dict[str, str]] = {}
     for cells in reader:
         if not cells:

@@ -207,7 +207,8 @@ def orange(canvas: np.ndarray, dice: Dice, x: float, y: float, reach: float) -> 
 
 def state_shape(canvas: np.ndarray, dice: Dice, x: float, y: float, reach: float) -> None:
     """Draw a small filled state, shield or heart."""
-    blob(canvas, dice, (x, y), (reach * dice.between(0.6, 1.2), reach * dice.between(0.6, 1.2)), colour(dice.pick(VIVID)))
+    size = (reach * dice.between(0.6, 1.2), reach * dice.between(0.6, 1.2))
+    blob(canvas, dice, (x, y), size, colour(dice.pick(VIVID)))
 
 
 def seal(canvas: np.ndarray, dice: Dice, x: float, y: float, reach: float) -> None:

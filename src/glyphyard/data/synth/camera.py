@@ -231,9 +231,10 @@ def _noise_bank() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _cloud_bank() -> tuple[np.ndarray, ...]:
-    """Return _BANK vague pictures (12, 24) uint8."""
+    """Return _BANK coarse random pictures (2..11, 2..23) uint8."""
     random = _random(2)
-    return tuple(random.integers(20, 240, (random.integers(2, 12), random.integers(2, 24)), np.uint8) for _ in range(_BANK))
+    sizes = [(random.integers(2, 12), random.integers(2, 24)) for _ in range(_BANK)]
+    return tuple(random.integers(20, 240, size, np.uint8) for size in sizes)
 
 
 @lru_cache(maxsize=1)

@@ -104,17 +104,26 @@ def stacked(canvas: np.ndarray, dice: Dice, x: float, style: Style, ink: Colour)
     die = glyphs.die_of(dice.pick(style.dies), dice.whole(0, glyphs.DIES_PER_GROUP - 1))
     count = dice.weighted(((2, 8.0), (3, 2.0), (1, 1.0)))
     tall = int((bottom - top) / max(count, 2) * dice.between(0.8, 0.92))
+    stagger = dice.between(0, 5) if dice.chance(0.4) else 0.0
     letters, widest = dice.pick(("LETTERS", "LETTERS", "MIXED")), 0
     for k in range(count):
         char = dice.pick("ABCDEFGHKLMNPRSTUVWX" if letters == "LETTERS" else "0123456789ABCD")
         mask = glyphs.glyph(die, char)
-        wide = max(int(mask.shape[1] * tall / mask.shape[0] * dice.between(0.95, 1.15)), 3)
+        wide = max(int(mask.shape[1] * tall / mask.shape[0] * dice.between(0.95, 1.65)), 3)
         small = cv2.resize(mask, (wide, tall), interpolation=cv2.INTER_AREA)
         step = (bottom - top) / max(count, 2)
         y = top + k * step + (0 if count > 1 else (bottom - top) * dice.between(0, 0.5))
-        stamp(canvas, small, x, y, ink)
+        stamp(canvas, small, x + dice.between(0, stagger), y, ink)
         widest = max(widest, wide)
-    return widest + dice.between(2, 7)
+    return widest + stagger + dice.between(1, 6)
+
+
+def caption(canvas: np.ndarray, dice: Dice, x: float, room: float) -> None:
+    """Write a number or a word into a logo, as clubs and races do."""
+    text = dice.pick((str(dice.whole(1, 99)), "USA", "LIFE", "FIRE", "4H", "WILDLIFE", "U", "HS", "RESCUE"))
+    mask = word(text, dice.pick(faces.SMALL_PRINT), dice.between(8, 22), room * 0.9)
+    y = dice.between(0.3, 0.75) * canvas.shape[0]
+    stamp(canvas, mask, x + dice.between(0, room * 0.2), y, colour(dice.pick(("f4f4f4", "101010", "c02028", "203880"))))
 
 
 def holes(canvas: np.ndarray, dice: Dice) -> None:

@@ -18,9 +18,12 @@ MASTER_H = 56
 DIES_PER_GROUP = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Die:
-    """How one set of characters is cut; lengths are shares of the character height."""
+    """How one set of characters is cut; lengths are shares of the character height.
+
+    Compared by identity (`die_of` returns each die once), so that a mask is found without hashing 36 variants.
+    """
 
     name: str
     width: float = 0.42
@@ -63,8 +66,8 @@ GROUPS: dict[str, Group] = {
     "face": Group(faces=SANS, width=(0.38, 0.52)),
     "round": Group(faces=ROUND, width=(0.42, 0.56)),
     "book": Group(faces=("dejavu-serif-bold", "stix-bold"), width=(0.42, 0.54)),
-    "florida": Group(width=(0.38, 0.45), stroke=(0.11, 0.145), roundness=(0.8, 1.0)),
-    "mercosul": Group(width=(0.5, 0.62), stroke=(0.14, 0.19), roundness=(0.45, 0.9), spacing=(0.06, 0.12)),
+    "florida": Group(width=(0.38, 0.45), stroke=(0.11, 0.145), roundness=(0.8, 1.0), fixed=(("0", "0"),)),
+    "mercosul": Group(width=(0.5, 0.62), stroke=(0.14, 0.19), roundness=(0.45, 0.9), spacing=(0.06, 0.12), fixed=(("0", "0"),)),
 }
 
 
@@ -77,7 +80,7 @@ def die_of(group: str, number: int) -> Die:
         chosen["0"] = "0"
     if chosen["1"] == "1.bar" and not dice.chance(0.35):
         chosen["1"] = "1"
-    if chosen["I"] == "I.bar" and (chosen["1"] == "1.bar" or dice.chance(0.5)):
+    if chosen["I"] == "I.bar" and (chosen["1"] == "1.bar" or dice.chance(0.7)):
         chosen["I"] = "I"
     chosen |= dict(spec.fixed)
     return Die(

@@ -55,7 +55,7 @@ def _fit(plan: Plan, die: glyphs.Die, wanted: float, dice: Dice) -> Line:
     into_marks = min(into_marks, 1.1 * pitch * marks)
     spread = (missing - into_marks) / max(len(plan.text) - 1, 1) / glyphs.MASTER_H
     spread = min(spread, 0.26 if len(plan.text) > 4 else 0.4)
-    gap = dice.between(0.3, 0.6)
+    gap = dice.between(0.3, 0.7)
     return _set(plan, die, die.spacing + spread, into_marks / max(marks, 1), gap)
 
 

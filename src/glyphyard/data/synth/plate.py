@@ -9,6 +9,7 @@ import numpy as np
 from glyphyard.data.synth import camera, scene
 from glyphyard.data.synth.dice import Dice
 from glyphyard.data.synth.families import CATALOGUE, Family
+from glyphyard.data.synth.strokes import ALPHABET
 from glyphyard.data.synth.style import Plan
 from glyphyard.data.synth.texts import plan_for
 
@@ -47,7 +48,7 @@ def _family(name: str) -> Family:
 
 
 def _plan(seed: int, index: int, family: str, text: str | None) -> Plan:
-    if text is not None and not (0 < len(text) <= MAX_TEXT and text.isascii() and text.isalnum() and text == text.upper()):
+    if text is not None and not (0 < len(text) <= MAX_TEXT and set(text) <= set(ALPHABET)):
         raise ValueError(f"plate text {text!r} is not 1 to {MAX_TEXT} characters of A-Z and 0-9")
     dice = Dice.of("plan", seed, index, family)
     return plan_for(dice.weighted(_family(family).styles), dice, text)

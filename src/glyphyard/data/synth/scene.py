@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -14,14 +16,14 @@ CANVAS_H, CANVAS_W = 100, 200
 
 def compose(plan: Plan, dice: Dice) -> tuple[np.ndarray, dict[str, str]]:
     """Return the plate (CANVAS_H, CANVAS_W, 3) BGR uint8 and what was drawn on it."""
-    style = plan.style
+    style = _settle(plan.style, dice)
     canvas = _paper(style, dice)
     picture = dice.pick(style.art)
     for name in picture.split("+"):
         if name in art.ARTS:
             art.ARTS[name](canvas, dice)
     _fade(canvas, dice, picture)
-    left, right = _side_room(canvas, plan, dice)
+    left, right = _side_room(canvas, style, len(plan.text), dice)
     fittings.words(canvas, style, dice)
     fittings.stickers(canvas, style, dice)
     if dice.chance(0.5):
@@ -34,6 +36,12 @@ def compose(plan: Plan, dice: Dice) -> tuple[np.ndarray, dict[str, str]]:
         fittings.rim(canvas, dice, ink)
     fittings.round_corners(canvas, dice)
     return canvas, {"die": die, "art": picture, "frame": fitted}
+
+
+def _settle(style: Style, dice: Dice) -> Style:
+    """Return the style with its text band moved to where this plate has it."""
+    shift = dice.between(-style.wander, style.wander)
+    return replace(style, band=(style.band[0] + shift, style.band[1] + shift))
 
 
 def _paper(style: Style, dice: Dice) -> np.ndarray:
@@ -55,21 +63,23 @@ def _fade(canvas: np.ndarray, dice: Dice, picture: str) -> None:
         cv2.blur(canvas, (3, 3), dst=canvas)
 
 
-def _side_room(canvas: np.ndarray, plan: Plan, dice: Dice) -> tuple[float, float]:
+def _side_room(canvas: np.ndarray, style: Style, length: int, dice: Dice) -> tuple[float, float]:
     """Return the left and right limits of the text, after logos and stacked letters took their share."""
     left, right = CANVAS_W * dice.between(0.02, 0.07), CANVAS_W * dice.between(0.93, 0.98)
-    if len(plan.text) > 6 or plan.style.band[1] - plan.style.band[0] < 0.3:
+    if length > 6:
         return left, right
-    if dice.chance(plan.style.logo):
+    if dice.chance(style.logo):
         room = CANVAS_W * dice.between(0.14, 0.28)
         art.logo(canvas, dice, left, left + room * 0.92)
+        if dice.chance(0.3):
+            fittings.caption(canvas, dice, left, room)
         left += room
-    if dice.chance(plan.style.stack):
-        ink = _legible_ink(canvas, plan.style, dice)
+    if dice.chance(style.stack):
+        ink = _legible_ink(canvas, style, dice)
         if dice.chance(0.55):
-            left += fittings.stacked(canvas, dice, left, plan.style, ink)
+            left += fittings.stacked(canvas, dice, left, style, ink)
         else:
-            width = fittings.stacked(canvas, dice, right - 14, plan.style, ink)
+            width = fittings.stacked(canvas, dice, right - 14, style, ink)
             right -= width + 4
     return left, right
 

@@ -31,7 +31,8 @@ class Style:
 
     name: str
     patterns: tuple[tuple[str, float], ...]
-    """Layouts by weight: L letter, D digit, `1` a digit 1..9; gap marks: space, `-` dash, `.` dot, `*` emblem."""
+    """Layouts by weight: L letter, D digit, # a digit 1..9, others stand for themselves (no literal L or D);
+    marks that follow a character: space, `-` dash, `.` dot, `*` emblem."""
     inks: tuple[str, ...] = ("1c2350",)
     papers: tuple[str, ...] = ("f2f2ee f2f2ee f2f2ee",)
     """Colours top, middle, bottom."""
@@ -58,8 +59,10 @@ class Style:
     letters: str = "ABCDEFGHIJKLMNPQRSTUVWXYZ"
     vanity_o: bool = True
     """Words that people pay for may hold the letter O."""
-    band: tuple[float, float] = (0.27, 0.785)
+    band: tuple[float, float] = (0.28, 0.785)
     """Top and bottom of the main text, as shares of the plate's height."""
+    wander: float = 0.015
+    """How far the band may lie higher or lower, as a share of the height."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ _WORDS = (
 )
 WORDS = tuple(_WORDS.split())
 LEET = {"I": "1", "E": "3", "A": "4", "S": "5", "T": "7", "B": "8", "G": "6"}
-PIECES = ("4U", "2C", "GR8", "L8", "B4", "1", "2", "4", "8", "99", "01", "76", "XX", "R", "S", "N", "MY", "IM", "I", "GO")
+_PIECES = "4U 2C GR8 L8 B4 1 2 4 8 99 01 76 XX R S N MY IM I GO"
+PIECES = tuple(_PIECES.split())
 
 
 def plan_for(style: Style, dice: Dice, text: str | None) -> Plan:
@@ -37,7 +38,7 @@ def plan_for(style: Style, dice: Dice, text: str | None) -> Plan:
 
 
 def read_pattern(pattern: str) -> tuple[str, tuple[str, ...]]:
-    """Return the kind of each character (L, D, 1..9) and the mark that follows it ('' for none)."""
+    """Return the kind of each character (L, D, #, or itself) and the mark that follows it ('' for none)."""
     kinds, marks = "", list[str]()
     for kind in pattern:
         if kind in GAPS:
@@ -53,14 +54,24 @@ def _draw(kind: str, style: Style, dice: Dice) -> str:
         return dice.pick(style.letters)
     if kind == "D":
         return dice.pick("0123456789")
-    return dice.pick("123456789") if kind == "1" else kind
+    return dice.pick("123456789") if kind == "#" else kind
+
+
+def _shape(text: str) -> str:
+    """Return D for each digit, L for each letter."""
+    return "".join("D" if char.isdigit() else "L" for char in text)
+
+
+def _kind_shape(kinds: str) -> str:
+    """Return the shape of the texts that a pattern's kinds give."""
+    return "".join(kind if kind in "LD" else "D" if kind in "#0123456789" else "L" for kind in kinds)
 
 
 def _fit(style: Style, dice: Dice, text: str) -> Plan:
-    shape = "".join("D" if char.isdigit() else "L" for char in text)
+    shape = _shape(text)
     for pattern, _ in style.patterns:
         kinds, fitting = read_pattern(pattern)
-        if kinds.replace("1", "D") == shape:
+        if _kind_shape(kinds) == shape:
             return Plan(style, text, fitting, pattern)
     marks = [""] * len(text)
     turns = [k for k in range(len(text) - 1) if shape[k] != shape[k + 1]]
@@ -80,7 +91,7 @@ def _vanity(style: Style, dice: Dice) -> Plan:
     elif roll < 0.85:
         text = "".join(LEET.get(char, char) if dice.chance(0.4) else char for char in dice.pick(WORDS))
     else:
-        text = "".join(dice.pick(style.letters + "AEIOUY0123456789") for _ in range(dice.whole(3, 7)))
+        text = "".join(dice.pick(style.letters + "AEOUY0123456789") for _ in range(dice.whole(3, 7)))
     text = text[:7] if style.vanity_o else text[:7].replace("O", "U")
     marks = [""] * len(text)
     if len(text) > 3 and dice.chance(0.35):

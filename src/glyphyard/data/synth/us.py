@@ -44,28 +44,45 @@ ANYWHERE = Style(
     footer_ink=("1c2f7a", "c82028", "14161a", "14603c"),
     footer_band=("?", "?", "?", "?", "f0d040", "e8e8f0"),
     dies=("tall", "tall", "tall", "thin", "heavy", "wide", "square", "serif", "bar1", "face", "round"),
-    art=("?", "?", *["mountains", "foot_hills", "head_hills", "arch", "shapes", "middle", "outline", "rays", "waves", "mountains+shapes"]),
+    art=(
+        "?", "?", "mountains", "foot_hills", "head_hills", "arch", "shapes", "middle", "outline", "rays", "waves",
+        "mountains+shapes",
+    ),
     emblem=("blob", "seal", "tall", "speck"),
     stickers="1234",
     letters=COMMON,
-    logo=0.15,
-    stack=0.13,
+    logo=0.18,
+    stack=0.2,
     vanity=0.22,
-    band=(0.26, 0.79),
+    band=(0.275, 0.785),
+    wander=0.1,
 )  # fmt: skip
 
 STYLES: tuple[tuple[Style, float], ...] = (
     *ISSUED,
     (ANYWHERE, 38.0),
-    (replace(ANYWHERE, name="us-dark", inks=WHITE, papers=DEEP, header_ink=WHITE, footer_ink=WHITE, header_band=("?",), footer_band=("?",), art=("?", "panel", "shapes")), 7.0),
-)  # fmt: skip
+    (
+        replace(
+            ANYWHERE,
+            name="us-dark",
+            inks=WHITE,
+            papers=DEEP,
+            header_ink=WHITE,
+            footer_ink=WHITE,
+            header_band=("?",),
+            footer_band=("?",),
+            art=("?", "panel", "shapes"),
+        ),
+        7.0,
+    ),
+)
 
 CAMERA = Camera(
-    width_px=(110, 240),
+    width_px=(100, 210),
     aspect=(1.85, 2.2),
     margin=(-0.025, 0.025),
     tilt_deg=1.8,
     shear=0.03,
     keystone=0.012,
-    sensor_width_px=(90, 230),
+    sensor_width_px=(80, 200),
 )

@@ -1,0 +1,32 @@
+"""Keys, rates, times and durations as a person reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def rate(value: float | None) -> str:
+    """Return a rate for a table: 0.0123 → 1.23%."""
+    if value is None:
+        return "–"
+    return f"{value * 100:.2f}%" if 0 < abs(value) < 0.1 else f"{value * 100:.1f}%"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def moment(value: Any) -> str:
+    """Return an ISO time to the minute, as a person reads it."""
+    text = str(value or "")
+    return f"{text[:10]} {text[11:16]}" + (" UTC" if text.endswith(("+00:00", "Z")) else "") if len(text) > 16 else text
+
+
+def words(name: str) -> str:
+    """Return a key as words."""
+    return "CER" if name == "cer" else name.replace("_", " ")

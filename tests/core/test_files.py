@@ -1,0 +1,140 @@
+"""Files and folders are whole or absent, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glyphyard.core.errors import BadInput
+from glyphyard.core.files import (
+    atomic_folder,
+    atomic_path,
+    canonical_json,
+    fingerprint,
+    make_folder,
+    read_json,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+    write_text,
+)
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def half_a_file(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+
+
+def half_a_folder(target: Path) -> None:
+    with atomic_folder(target) as folder:
+        (folder / "x").write_text("half")
+        raise RuntimeError
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(RuntimeError):
+        half_a_file(tmp_path / "a.txt")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_a_finished_write_replaces_the_old_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "deep" / "a.txt", "old")
+    write_text(tmp_path / "deep" / "a.txt", "new")
+    assert (tmp_path / "deep" / "a.txt").read_text() == "new"
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.txt"]
+
+
+def test_a_failed_folder_leaves_the_old_one(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "b") as folder:
+        (folder / "x").write_text("old")
+    with pytest.raises(RuntimeError):
+        half_a_folder(tmp_path / "b")
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+    assert (tmp_path / "b" / "x").read_text() == "old"
+
+
+def test_a_finished_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        with atomic_folder(tmp_path / "b") as folder:
+            (folder / name).write_text(name)
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["y"]
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with atomic_folder(tmp_path / "b") as folder:
+        (folder / "x").write_text("old")
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.endswith(".tmp"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="No space"), atomic_folder(tmp_path / "b") as folder:
+        (folder / "x").write_text("new")
+    monkeypatch.undo()
+    assert (tmp_path / "b" / "x").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="folder"):
+        make_folder(tmp_path / "file" / "under")
+    if os.geteuid() != 0:  # root may write anywhere
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(BadInput, match="read-only"):
+            make_folder(tmp_path / "locked")
+
+
+@given(JSON)
+def test_json_comes_back(value: object) -> None:
+    assert json.loads(canonical_json(value)) == value
+
+
+@given(st.dictionaries(st.text(max_size=4), JSON, max_size=6))
+def test_a_fingerprint_does_not_depend_on_the_order_of_keys(value: dict[str, object]) -> None:
+    assert fingerprint(dict(reversed(value.items()))) == fingerprint(value)
+
+
+def test_what_json_cannot_say_is_refused(tmp_path: Path) -> None:
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(tmp_path / "a.json", {"x": value})
+    with pytest.raises(TypeError):
+        fingerprint({"x": Path("a")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_or_missing_json_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "b.json").write_bytes(b"\xff\xfe")
+    for name in ("a.json", "b.json", "c.json"):
+        with pytest.raises(BadInput, match=name.replace(".", r"\.")):
+            read_json(tmp_path / name)
+
+
+def test_hashes_of_bytes_and_files_agree(tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    (tmp_path / "a").write_bytes(data)
+    assert sha256_file(tmp_path / "a") == sha256_bytes(data)

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from learnable import FromMemory, crops, same_weights, tiny_recipe, train
+
+from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.recipe.recipe import Recipe
+from glyphyard.tasks.catalogue import task_of
+from glyphyard.tasks.recognition.task import Recognition
+from glyphyard.training.checkpoint import load_parts, load_state
+from glyphyard.training.ema import Ema
+from glyphyard.training.watch import EpochRow, Watch
+
+
+def epochs_of(folder: Path) -> list[EpochRow]:
+    return [json.loads(line) for line in (folder / "stage" / "metrics.jsonl").read_text().splitlines()]
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, cers: list[float]) -> None:
+    """Let the validations of a stage measure these, one after the other, whatever was learned."""
+    script = iter(cers)
+    monkeypatch.setattr(Recognition, "metrics", lambda *_: {"loss": 1.0, "cer": next(script), "exact_match": 0.0, "length_accuracy": 0.0})
+
+
+class Stop(Exception):
+    """What a killed run looks like from inside the process."""
+
+
+class StopAfter(Watch):
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        if row["epoch"] >= self.epochs:
+            raise Stop
+
+
+def test_eight_crops_are_learned_by_heart(tmp_path: Path) -> None:
+    eight = crops(8)
+    model = {"channels": [8, 12, 16, 24], "blocks": [1, 1, 1, 1], "expansion": 2, "features": 48, "hidden": 48, "layers": 1, "dropout": 0.0}
+    still = {"rotate_deg": 0.0, "brightness": 0.0, "contrast": 0.0, "blur_sigma_px": 0.0}
+    recipe = tiny_recipe([{"epochs": 200, "lr": 1e-2, "validate_every_epochs": 20, "guards": [{"metric": "exact_match", "max": 0.99}]}], model=model, augmentation=still)
+    record = train(tmp_path, recipe, FromMemory(eight, eight))
+    assert record.metrics["exact_match"] == 1.0
+    assert record.metrics["cer"] == 0.0
+    assert record.stopped.startswith("guard: exact_match")
+
+
+def test_a_stage_leaves_its_record_its_figures_and_its_checkpoints(tmp_path: Path) -> None:
+    record = train(tmp_path)
+    rows = epochs_of(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert [row["step"] for row in rows] == [5, 10]
+    assert set(rows[0]) == {"stage", "epoch", "step", "train_loss", "val_loss", "cer", "exact_match", "length_accuracy", "lr", "crops_per_s", "seconds"}
+    assert rows[1]["train_loss"] < rows[0]["train_loss"]
+    assert record.metrics["cer"] == rows[record.epoch - 1]["cer"]
+    assert json.loads((tmp_path / "stage" / "progress.json").read_text())["phase"] == "done"
+    assert (record.dataset_fingerprint, record.recipe_fingerprint) == ("memory", tiny_recipe().fingerprint)
+    load_parts(Path(record.path), task_of(tiny_recipe()).build())
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path: Path) -> None:
+    recipes: list[Recipe] = [tiny_recipe(), tiny_recipe(), tiny_recipe(seed=8)]
+    states = []
+    for n, recipe in enumerate(recipes):
+        train(tmp_path / str(n), recipe)
+        states.append(load_state(tmp_path / str(n) / "stage" / "last.pt")["parts"])
+    assert same_weights(states[0], states[1])
+    assert not same_weights(states[0], states[2])
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
+    record = train(tmp_path)
+    before = (tmp_path / "stage" / "last.pt").stat().st_mtime_ns
+    assert train(tmp_path) == record
+    assert (tmp_path / "stage" / "last.pt").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_a_stage_cut_off_between_epochs_ends_with_the_same_weights(tmp_path: Path, ema_decay: float) -> None:
+    recipe = tiny_recipe([{"epochs": 3, "ema_decay": ema_decay}])
+    train(tmp_path / "whole", recipe)
+    with pytest.raises(Stop):
+        train(tmp_path / "cut", recipe, watch=StopAfter(2))  # epoch 2 is written down, but not in the checkpoint yet
+    train(tmp_path / "cut", recipe)
+    whole, cut = (load_state(tmp_path / name / "stage" / "last.pt") for name in ("whole", "cut"))
+    assert same_weights(whole["parts"], cut["parts"])
+    if ema_decay:
+        assert same_weights(whole["ema"], cut["ema"])
+    assert [row["epoch"] for row in epochs_of(tmp_path / "cut")] == [1, 2, 3]
+
+
+def test_a_state_of_another_recipe_dataset_or_worker_count_is_refused(tmp_path: Path) -> None:
+    train(tmp_path)
+    with pytest.raises(BadInput, match="recipe"):
+        train(tmp_path, tiny_recipe(seed=9))
+    with pytest.raises(BadInput, match="dataset"):
+        train(tmp_path, data=FromMemory(fingerprint="another"))
+
+
+def test_steps_in_place_of_epochs_may_end_within_one(tmp_path: Path) -> None:
+    record = train(tmp_path, tiny_recipe([{"steps": 7}]))
+    assert [row["step"] for row in epochs_of(tmp_path)] == [5, 7]
+    assert record.epoch in (1, 2)
+
+
+def test_validation_may_be_rarer_than_epochs_but_never_misses_the_last(tmp_path: Path) -> None:
+    train(tmp_path, tiny_recipe([{"epochs": 3, "validate_every_epochs": 2}]))
+    assert [row["cer"] is None for row in epochs_of(tmp_path)] == [True, False, False]
+
+
+def test_a_lost_loss_names_epoch_step_rate_and_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = iter([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, float("nan")])
+    loss = Recognition.loss
+    monkeypatch.setattr(Recognition, "loss", lambda *args: {name: term * next(lost) for name, term in loss(*args).items()})
+    with pytest.raises(StepFailed, match=r"epoch 2, step 2 \(lr .*NaN.*lower lr"):
+        train(tmp_path)
+
+
+def test_early_stop_ends_a_stage_and_the_best_epoch_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [0.5, 0.4, 0.6, 0.6, 0.1])
+    record = train(tmp_path, tiny_recipe([{"epochs": 9, "early_stop": {"patience_epochs": 2}}]))
+    assert record.stopped.startswith("early stop")
+    assert (record.epoch, record.metrics["cer"]) == (2, 0.4)
+    assert load_state(Path(record.path))["position"]["epoch"] == 2
+
+
+def test_a_guard_that_stops_fails_or_rolls_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def recipe(action: str) -> Recipe:
+        return tiny_recipe([{"epochs": 3, "guards": [{"metric": "cer", "max": 0.8, "action": action}]}])
+
+    scripted(monkeypatch, [0.5, 0.9])
+    assert train(tmp_path / "stop", recipe("stop")).stopped == "guard: cer 0.9 is above 0.8"
+    scripted(monkeypatch, [0.5, 0.9])
+    with pytest.raises(StepFailed, match=r"epoch 2.*cer 0\.9 is above 0\.8"):
+        train(tmp_path / "fail", recipe("fail"))
+    scripted(monkeypatch, [0.9])
+    with pytest.raises(StepFailed, match="no epoch was good"):
+        train(tmp_path / "nowhere", recipe("rollback"))
+    scripted(monkeypatch, [0.5, 0.9, 0.9])
+    record = train(tmp_path / "back", recipe("rollback"))
+    best, last = (load_state(tmp_path / "back" / "stage" / name) for name in ("best.pt", "last.pt"))
+    assert record.epoch == 1
+    assert same_weights(best["parts"], last["parts"])  # the last epoch was taken back, too
+
+
+def test_the_average_is_what_is_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    measure = Recognition.measure
+
+    def spy(self: Recognition, parts: torch.nn.ModuleDict, *rest: object) -> torch.Tensor:
+        seen.append({name: value.clone() for name, value in parts.state_dict().items()})
+        return measure(self, parts, *rest)
+
+    monkeypatch.setattr(Recognition, "measure", spy)
+    train(tmp_path, tiny_recipe([{"ema_decay": 0.9}]))
+    last = load_state(tmp_path / "stage" / "last.pt")
+    assert same_weights(seen[-1], last["ema"])
+    assert not same_weights(last["parts"], last["ema"])
+
+
+def test_a_second_stage_starts_from_its_parent_and_a_frozen_part_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny_recipe([{"name": "first"}, {"name": "second", "lr": 1e-9, "optimizer": {"weight_decay": 0.0}}, {"name": "third", "init": "scratch"}])
+    first = train(tmp_path / "1", recipe)
+    second = train(tmp_path / "2", recipe, stage_index=1, parent=Path(first.path))
+    assert second.parent == first.path
+    before, after = (load_state(Path(r.path))["parts"] for r in (first, second))
+    learned = [name for name in before if "running" not in name and "num_batches" not in name]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in learned)
+    with pytest.raises(BadInput, match="train the stage before it first"):
+        train(tmp_path / "3", recipe, stage_index=1)
+    train(tmp_path / "4", recipe, stage_index=2)
+
+
+def test_parts_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    for stage in ({"train": ["generator"]}, {"freeze": ["generator"]}):
+        with pytest.raises(BadInput, match="generator"):
+            train(tmp_path, tiny_recipe([stage]))
+    with pytest.raises(BadInput, match="both"):
+        train(tmp_path, tiny_recipe([{"train": ["model"], "freeze": ["model"]}]))
+
+
+def test_loss_terms_that_the_task_does_not_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="lcofl"):
+        train(tmp_path, tiny_recipe([{"losses": [{"term": "lcofl"}]}]))
+
+
+def test_a_watch_sees_the_whole_stage(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    class Spy(Watch):
+        def __getattribute__(self, name: str) -> object:
+            calls.append(name)
+            return super().__getattribute__(name)
+
+    train(tmp_path, watch=Spy())
+    assert [name for name in calls if name != "ticked"] == ["started", "epoch_ended", "epoch_ended", "ended"]
+
+
+def test_young_averages_are_not_shared_between_stages() -> None:
+    parts = task_of(tiny_recipe()).build()
+    assert Ema(parts, 0.9).parts is not parts
