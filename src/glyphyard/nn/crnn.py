@@ -16,9 +16,12 @@ HALVINGS_OF_HEIGHT = 4
 
 
 class Crnn(nn.Module):
-    """Images (N,C,H,W) in [0, 1] → log-probabilities (T,N,K), time-major, class 0 the CTC blank."""
+    """Images (N,C,H,W) in [0, 1] → log-probabilities (T,N,K), time-major, class 0 the CTC blank.
 
-    def __init__(self, config: CrnnConfig, channels: int, height: int, num_classes: int) -> None:
+    With `shortcut` there is a second head that reads the columns without the LSTM; only training ever calls it.
+    """
+
+    def __init__(self, config: CrnnConfig, channels: int, height: int, num_classes: int, shortcut: bool = False) -> None:
         super().__init__()
         self.trunk = _trunk(config, channels)
         # The last rows are flattened into channels and mixed by one convolution as high as they are: an average
@@ -30,16 +33,22 @@ class Crnn(nn.Module):
         self.context = nn.LSTM(config.features, config.hidden, config.layers, bidirectional=True, dropout=config.dropout if config.layers > 1 else 0.0)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(2 * config.hidden, num_classes)
+        self.shortcut = nn.Linear(config.features, num_classes) if shortcut else None
 
     def columns(self, images_NCHW: Tensor) -> Tensor:
         """Return what the trunk sees in each column, (T,N,F)."""
         features_NFT = self.collapse(self.trunk(images_NCHW)).squeeze(2)
         return features_NFT.permute(2, 0, 1)
 
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Return log-probabilities (T,N,K) in float32, whatever the precision inside."""
-        context_TNF, _ = self.context(self.columns(images_NCHW))
-        return self.head(self.dropout(context_TNF)).float().log_softmax(-1)
+    def forward(self, images_NCHW: Tensor, heads: bool = False) -> Tensor | list[Tensor]:
+        """Return log-probabilities (T,N,K) in float32, whatever the precision inside; with `heads` those of each head."""
+        columns_TNF = self.columns(images_NCHW)
+        context_TNF, _ = self.context(columns_TNF)
+        scores = [self.head(self.dropout(context_TNF))]
+        if heads and self.shortcut is not None:
+            scores.append(self.shortcut(columns_TNF))
+        log_probs = [score_TNK.float().log_softmax(-1) for score_TNK in scores]
+        return log_probs if heads else log_probs[0]
 
 
 def _trunk(config: CrnnConfig, channels: int) -> nn.Sequential:

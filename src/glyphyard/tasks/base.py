@@ -79,7 +79,7 @@ class Task(Protocol):
         ...
 
     def loss(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
-        """Return the terms that `stage.losses` asks for, unweighted scalars by name."""
+        """Return at least the terms that `stage.losses` asks for, unweighted scalars by name."""
         ...
 
     def new_sums(self) -> Tensor:
@@ -108,5 +108,9 @@ class Task(Protocol):
 
 
 def weighted_sum(terms: Mapping[str, Tensor], stage: StageConfig) -> Tensor:
-    """Add up a stage's loss terms with their weights."""
-    return torch.stack([terms[wanted.term].float() * wanted.weight for wanted in stage.losses]).sum()
+    """Add up the terms with the stage's weights.
+
+    What the stage does not ask for counts zero instead of being left out: DDP waits for a gradient of every weight.
+    """
+    weights = {wanted.term: wanted.weight for wanted in stage.losses}
+    return torch.stack([term.float() * weights.get(name, 0.0) for name, term in terms.items()]).sum()

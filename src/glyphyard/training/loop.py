@@ -273,19 +273,19 @@ class Trainer:
         standing = self.position.standing
         if not standing.best_epoch:
             raise StepFailed(f"stage `{self.stage.name}`", f"no validation gave a {self.stage.select}", "check that the validation split has rows")
-        self.ranks.barrier()  # rank 0 may still be writing
         self.watch.ticked(self._tick("done", None, None))
-        record = CheckpointRecord(
-            stage=self.stage.name, path=str(self.job.best), sha256=self.ranks.gather(self._best_sha())[0],
-            parent=self.job.parent and str(self.job.parent), recipe_fingerprint=self.fingerprints["recipe"],
-            dataset_fingerprint=self.fingerprints["dataset"], epoch=standing.best_epoch, metrics=standing.best,
-            seconds=round(self.position.seconds, 3), stopped=self.position.stopped,
-        )  # fmt: skip
+        record = self.ranks.gather(self._record() if self.ranks.rank == 0 else None)[0]
+        assert record is not None
         self.watch.ended(record)
         return record
 
-    def _best_sha(self) -> str:
-        return sha256_file(self.job.best) if self.ranks.rank == 0 else ""
+    def _record(self) -> CheckpointRecord:
+        standing = self.position.standing
+        return CheckpointRecord(
+            stage=self.stage.name, path=str(self.job.best), sha256=sha256_file(self.job.best), parent=self.job.parent and str(self.job.parent),
+            recipe_fingerprint=self.fingerprints["recipe"], dataset_fingerprint=self.fingerprints["dataset"], epoch=standing.best_epoch,
+            metrics=standing.best, seconds=round(self.position.seconds, 3), stopped=self.position.stopped,
+        )  # fmt: skip
 
 
 def _check_terms(task: Task, job: StageJob) -> None:

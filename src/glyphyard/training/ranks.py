@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -86,5 +87,7 @@ class TorchRanks:
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """Return the module in DDP; batch-norm statistics follow rank 0."""
+        # A one-channel convolution's gradient is the same bytes under other strides; torch warns of a copy that costs nothing.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         ids = [self.device.index or 0] if self.device.type == "cuda" else None
         return DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)

@@ -19,10 +19,9 @@ _SHADES = (
     "506880 405c48 704830 802838 284878 e8e0d0 "
 )
 SHADES = tuple(_SHADES.split())
-_VIVID = (
-    "d02020 1050a8 187838 f0a818 e86018 204080 601878 101010 108888 a01028 c8a020 304858 "
-)
+_VIVID = "d02020 1050a8 187838 f0a818 e86018 204080 601878 101010 108888 a01028 c8a020 304858 "
 VIVID = tuple(_VIVID.split())
+
 
 def _points(pairs: list[tuple[float, float]]) -> np.ndarray:
     return np.round(np.array(pairs) * 16).astype(np.int32)

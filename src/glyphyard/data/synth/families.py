@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from glyphyard.data.synth import brazil, florida, us
 from glyphyard.data.synth.camera import Camera
+from glyphyard.data.synth.dice import Dice
 from glyphyard.data.synth.style import Style
 
 
@@ -15,6 +19,14 @@ class Family:
 
     styles: tuple[tuple[Style, float], ...]
     camera: Camera
+
+    @cached_property
+    def _upto(self) -> list[float]:
+        return list(accumulate(weight for _, weight in self.styles))
+
+    def draw(self, dice: Dice) -> Style:
+        """Return one style, drawn by weight."""
+        return self.styles[bisect(self._upto, dice.random() * self._upto[-1])][0]
 
 
 CATALOGUE: dict[str, Family] = {

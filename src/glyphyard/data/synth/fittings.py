@@ -9,13 +9,9 @@ from glyphyard.data.synth import faces, glyphs
 from glyphyard.data.synth.dice import Dice
 from glyphyard.data.synth.style import Colour, Style, colour, sheet_of
 
-_MONTHS = (
-    "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC "
-)
+_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC "
 MONTHS = tuple(_MONTHS.split())
-_STICKER_PAPERS = (
-    "e03028 f08018 f0d020 30a050 28a8a0 3060c0 8040a0 f0f0f0 e8e8e8 181818 d85890 "
-)
+_STICKER_PAPERS = "e03028 f08018 f0d020 30a050 28a8a0 3060c0 8040a0 f0f0f0 e8e8e8 181818 d85890 "
 STICKER_PAPERS = tuple(_STICKER_PAPERS.split())
 _FRAME_WORDS = (
     "TOYOTA|HONDA CITY|FORD|AUTO PLAZA|CHEVROLET|www.autosales.com|MY OTHER CAR|ALUMNI|MOTORS|DODGE|GO TIGERS|"
@@ -23,6 +19,9 @@ _FRAME_WORDS = (
     "SERVICE DEPT"
 )
 FRAME_WORDS = tuple(_FRAME_WORDS.split("|"))
+WORD_PX = 20
+"""Size at which small words are drawn before they are fitted; near the sizes wanted, so that a cheap resize will do."""
+
 
 def stamp(canvas: np.ndarray, mask: np.ndarray, x: float, y: float, ink: Colour, strength: float = 1.0) -> None:
     """Blend `ink` through `mask` with its top left corner at (x, y); what lies outside the canvas is cut."""
@@ -38,10 +37,10 @@ def stamp(canvas: np.ndarray, mask: np.ndarray, x: float, y: float, ink: Colour,
 
 def word(text: str, face: str, height: float, limit: float, stretch: float = 1.0) -> np.ndarray:
     """Return the mask of `text` about `height` pixels tall and at most `limit` wide."""
-    drawn = faces.draw_word(text, face, 28)
+    drawn = faces.draw_word(text, face, WORD_PX)
     tall = max(round(height), 3)
     wide = max(int(min(drawn.shape[1] * height / drawn.shape[0] * stretch, limit)), 3)
-    return cv2.resize(drawn, (wide, tall), interpolation=cv2.INTER_AREA)
+    return cv2.resize(drawn, (wide, tall), interpolation=cv2.INTER_LINEAR)
 
 
 def words(canvas: np.ndarray, style: Style, dice: Dice) -> None:

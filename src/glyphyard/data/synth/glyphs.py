@@ -131,9 +131,7 @@ def _cut_strokes(die: Die, char: str) -> np.ndarray:
     return cv2.resize(canvas, (max(canvas.shape[1] // scale, 3), MASTER_H), interpolation=cv2.INTER_AREA)
 
 
-def _add_serifs(
-    canvas: np.ndarray, name: str, width: float, tall: float, margin: float, pen: float, foot: int
-) -> None:
+def _add_serifs(canvas: np.ndarray, name: str, width: float, tall: float, margin: float, pen: float, foot: int) -> None:
     """Draw a short flat foot across each stroke end that touches the top or the bottom line."""
     for points, closed in strokes.outline(name, width, tall, 0.0):
         for x, y in () if closed else (points[0], points[-1]):

@@ -51,4 +51,4 @@ def _plan(seed: int, index: int, family: str, text: str | None) -> Plan:
     if text is not None and not (0 < len(text) <= MAX_TEXT and set(text) <= set(ALPHABET)):
         raise ValueError(f"plate text {text!r} is not 1 to {MAX_TEXT} characters of A-Z and 0-9")
     dice = Dice.of("plan", seed, index, family)
-    return plan_for(dice.weighted(_family(family).styles), dice, text)
+    return plan_for(_family(family).draw(dice), dice, text)

@@ -15,7 +15,7 @@ from glyphyard.nn.crnn import Crnn
 from glyphyard.nn.losses import ctc_loss
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
-from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows, weighted_sum
+from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows
 from glyphyard.tasks.recognition.scoring import SUMS, greedy_ids, score
 
 
@@ -23,7 +23,7 @@ class Recognition:
     """Images of text lines → readings; one part, "model", that gives log-probabilities (T,N,K)."""
 
     metric_names: Mapping[str, Better] = {"loss": "lower", "cer": "lower", "exact_match": "higher", "length_accuracy": "higher"}
-    term_names = ("ctc",)
+    term_names = ("ctc", "shortcut")
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -33,8 +33,10 @@ class Recognition:
             raise BadInput("dataset.image.width", f"expected a multiple of 4 pixels, found {self.image.width}")
 
     def build(self) -> nn.ModuleDict:
-        """Return {"model": Crnn}."""
-        return nn.ModuleDict({"model": Crnn(self.recipe.model, self.image.channels, self.image.height, self.alphabet.num_classes)})
+        """Return {"model": Crnn}, with a second head if a stage asks for the term "shortcut"."""
+        shortcut = any(wanted.term == "shortcut" for stage in self.recipe.stages for wanted in stage.losses)
+        model = Crnn(self.recipe.model, self.image.channels, self.image.height, self.alphabet.num_classes, shortcut)
+        return nn.ModuleDict({"model": model})
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids after folding, padded with BLANK, and "lengths" (N,)."""
@@ -52,17 +54,22 @@ class Recognition:
         return Batch(images, rows.texts, rows.ids, rows.targets)
 
     def loss(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
-        """Return {"ctc": mean over samples of the loss per character}."""
-        return {"ctc": self._ctc(parts["model"](batch.images), batch)}
+        """Return "ctc", the mean over samples of the loss per character, and "shortcut", the same without the LSTM.
+
+        CTC first learns to say nothing; a head right behind the trunk gives the trunk a reason to look at letters, and
+        the plateau ends much sooner (Retsinas et al., "Best practices for a handwritten text recognition system", 2022).
+        """
+        heads = parts["model"](batch.images, heads=True)
+        return {name: self._ctc(log_probs_TNK, batch) for name, log_probs_TNK in zip(("ctc", "shortcut"), heads)}
 
     def new_sums(self) -> Tensor:
         """Return the SUMS of no rows, (6,) float64 zeros."""
         return torch.zeros(len(SUMS), dtype=torch.float64)
 
     def measure(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> Tensor:
-        """Return the batch's SUMS, (6,) float64."""
+        """Return the batch's SUMS, (6,) float64; the loss is the CTC loss of what is shipped."""
         log_probs_TNK = parts["model"](batch.images)
-        loss = weighted_sum({"ctc": self._ctc(log_probs_TNK, batch)}, stage)
+        loss = self._ctc(log_probs_TNK, batch)
         counts = score(*greedy_ids(log_probs_TNK), batch.targets["labels"], batch.targets["lengths"])
         return torch.cat([loss.double().cpu().reshape(1) * len(batch.ids), counts])
 
