@@ -56,7 +56,7 @@ def parts(recipe: Recipe) -> nn.ModuleDict:
     with torch.no_grad():  # a network that hesitates would read nothing but blanks
         parts["model"].head.weight.mul_(30)
         for name, weight in parts["model"].context.named_parameters():
-            weight.mul_(8 if name.startswith("weight") else 0)
+            weight.mul_(6 if name.startswith("weight") else 0)
     parts["model"].train()
     for seed in range(8):
         parts["model"](torch.from_numpy(PIXELS.batch([noisy(100 + seed * 8 + i) for i in range(8)])))

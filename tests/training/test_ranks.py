@@ -12,7 +12,7 @@ from training.test_loop import Stop, StopAfter, epochs_of
 
 from glyphyard.core.errors import BadInput
 from glyphyard.training.checkpoint import load_state
-from glyphyard.training.loop import Trainer
+from glyphyard.training.loop import Loop
 from glyphyard.training.ranks import SingleRank, TorchRanks
 
 WORLD = 2
@@ -55,13 +55,13 @@ def spy_on_sums() -> list[list[float]]:
 
 def spy_on_weights() -> list[dict[str, torch.Tensor]]:
     seen: list[dict[str, torch.Tensor]] = []
-    finish = Trainer._finish
+    finish = Loop._finish
 
-    def spy(self: Trainer) -> object:
-        seen.append(self.parts.state_dict())
+    def spy(self: Loop) -> object:
+        seen.append(self.learner.parts.state_dict())
         return finish(self)
 
-    Trainer._finish = spy  # type: ignore[assignment,method-assign]
+    Loop._finish = spy  # type: ignore[assignment,method-assign]
     return seen
 
 

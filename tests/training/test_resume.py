@@ -19,17 +19,17 @@ import sys, time
 from pathlib import Path
 import torch
 from learnable import FromMemory, crops, tiny_recipe, train
-from glyphyard.training import loop
+from glyphyard.training.learner import Learner
 
 torch.set_num_threads(1)
 folder, pause_s = Path(sys.argv[1]), float(sys.argv[2])
-step = loop.Trainer._step
+step = Learner.step
 
-def slow_step(self, rows, lr):
+def slow_step(self, rows, number, lr):
     time.sleep(pause_s)
-    return step(self, rows, lr)
+    return step(self, rows, number, lr)
 
-loop.Trainer._step = slow_step
+Learner.step = slow_step
 recipe = tiny_recipe([{"epochs": 3, "ema_decay": 0.9}], model={"dropout": 0.3, "channels": [4, 6, 8, 10], "blocks": [1, 1, 1, 1], "features": 16, "hidden": 16, "layers": 2})
 train(folder, recipe, FromMemory(crops(160)), checkpoint_every_s=0.0)
 """

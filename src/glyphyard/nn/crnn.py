@@ -13,6 +13,7 @@ from glyphyard.recipe.model import CrnnConfig
 # The stem and stage 2 halve both sides; stages 3 and 4 halve the height only, so that a column stays 4 pixels wide.
 STAGE_STRIDES: tuple[Stride, ...] = ((1, 1), (2, 2), (2, 1), (2, 1))
 HALVINGS_OF_HEIGHT = 4
+LEAST_SPREAD = 0.05  # of [0, 1]: an empty crop is not blown up into noise
 
 
 class Crnn(nn.Module):
@@ -37,7 +38,7 @@ class Crnn(nn.Module):
 
     def columns(self, images_NCHW: Tensor) -> Tensor:
         """Return what the trunk sees in each column, (T,N,F)."""
-        features_NFT = self.collapse(self.trunk(images_NCHW)).squeeze(2)
+        features_NFT = self.collapse(self.trunk(standardised(images_NCHW))).squeeze(2)
         return features_NFT.permute(2, 0, 1)
 
     def forward(self, images_NCHW: Tensor, heads: bool = False) -> Tensor | list[Tensor]:
@@ -49,6 +50,15 @@ class Crnn(nn.Module):
             scores.append(self.shortcut(columns_TNF))
         log_probs = [score_TNK.float().log_softmax(-1) for score_TNK in scores]
         return log_probs if heads else log_probs[0]
+
+
+def standardised(images_NCHW: Tensor) -> Tensor:
+    """Give each image mean 0 and about unit spread: a night crop and a bright one look alike to the first layer.
+
+    It is part of the network, so that what is shipped takes pixels in [0, 1] like any other model.
+    """
+    centred = images_NCHW - images_NCHW.mean((1, 2, 3), keepdim=True)
+    return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + LEAST_SPREAD)
 
 
 def _trunk(config: CrnnConfig, channels: int) -> nn.Sequential:

@@ -33,6 +33,15 @@ class LossTerm(Strict):
 
     term: Slug = "ctc"
     weight: float = Field(1.0, ge=0)
+    fade: Fraction | None = Field(None, description="Share of the stage over which the weight falls to zero; it stays when absent.")
+
+    def weight_at(self, done: float) -> float:
+        """Return the weight when this share of the stage's steps is done."""
+        return self.weight * max(0.0, 1 - done / self.fade) if self.fade else self.weight
+
+
+# CTC of the network and of its columns alone, and a rough alignment to begin with: see tasks/recognition and nn/losses.py.
+READING_LOSSES = (LossTerm(), LossTerm(term="shortcut"), LossTerm(term="flat_start", fade=0.1))
 
 
 class SamplingConfig(Strict):
@@ -76,7 +85,7 @@ class StageConfig(Strict):
     precision: Literal["fp32", "bf16", "auto"] = Field("auto", description="auto: bf16 where it was measured to help.")
     train: Annotated[tuple[str, ...], Field(strict=False)] = Field(("model",), description="Parts that learn.")
     freeze: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Parts that stay as they are.")
-    losses: Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] = (LossTerm(),)
+    losses: Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] = READING_LOSSES
     sampling: SamplingConfig = SamplingConfig()
     init: str = Field("previous", description="`previous` stage's best, `scratch`, or a checkpoint's path.")
     validate_every_epochs: int = Field(1, ge=1)

@@ -107,10 +107,10 @@ class Task(Protocol):
         ...
 
 
-def weighted_sum(terms: Mapping[str, Tensor], stage: StageConfig) -> Tensor:
-    """Add up the terms with the stage's weights.
+def weighted_sum(terms: Mapping[str, Tensor], stage: StageConfig, done: float) -> Tensor:
+    """Add up the terms with the stage's weights when a share `done` of its steps is done.
 
     What the stage does not ask for counts zero instead of being left out: DDP waits for a gradient of every weight.
     """
-    weights = {wanted.term: wanted.weight for wanted in stage.losses}
-    return torch.stack([term.float() * weights.get(name, 0.0) for name, term in terms.items()]).sum()
+    weights = {wanted.term: wanted.weight_at(done) for wanted in stage.losses}
+    return torch.stack([value.float() * weights.get(term, 0.0) for term, value in terms.items()]).sum()

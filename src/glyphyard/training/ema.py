@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Ema:
@@ -21,7 +21,8 @@ class Ema:
         """Move the shadow towards `parts`; young averages move faster, or the first random weights would linger."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        shadow, live = list(self.parts.parameters()), list(parts.parameters())
+        shadow: list[Tensor] = list(self.parts.parameters())
+        live: list[Tensor] = list(parts.parameters())
         torch._foreach_lerp_(shadow, live, 1 - decay)
 
     @torch.no_grad()

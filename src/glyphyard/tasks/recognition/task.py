@@ -12,7 +12,7 @@ from glyphyard.core.ctc import Reading, greedy_decode
 from glyphyard.core.errors import BadInput
 from glyphyard.data.augment import augment, to_float
 from glyphyard.nn.crnn import Crnn
-from glyphyard.nn.losses import ctc_loss
+from glyphyard.nn.losses import ctc_loss, flat_start_loss
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows
@@ -23,7 +23,7 @@ class Recognition:
     """Images of text lines → readings; one part, "model", that gives log-probabilities (T,N,K)."""
 
     metric_names: Mapping[str, Better] = {"loss": "lower", "cer": "lower", "exact_match": "higher", "length_accuracy": "higher"}
-    term_names = ("ctc", "shortcut")
+    term_names: tuple[str, ...] = ("ctc", "shortcut", "flat_start")
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -58,9 +58,14 @@ class Recognition:
 
         CTC first learns to say nothing; a head right behind the trunk gives the trunk a reason to look at letters, and
         the plateau ends much sooner (Retsinas et al., "Best practices for a handwritten text recognition system", 2022).
+        "flat_start", a rough alignment of all heads, ends it sooner still.
         """
         heads = parts["model"](batch.images, heads=True)
-        return {name: self._ctc(log_probs_TNK, batch) for name, log_probs_TNK in zip(("ctc", "shortcut"), heads)}
+        terms = {name: self._ctc(log_probs_TNK, batch) for name, log_probs_TNK in zip(("ctc", "shortcut"), heads)}
+        if any(wanted.term == "flat_start" for wanted in stage.losses):
+            flat = [flat_start_loss(head_TNK, batch.targets["labels"], batch.targets["lengths"]) for head_TNK in heads]
+            terms["flat_start"] = torch.stack(flat).sum()
+        return terms
 
     def new_sums(self) -> Tensor:
         """Return the SUMS of no rows, (6,) float64 zeros."""

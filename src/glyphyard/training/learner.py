@@ -1,0 +1,106 @@
+"""What learns: networks, their average and their optimiser; one step, one validation, and the state that survives a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from glyphyard.core.errors import BadInput
+from glyphyard.tasks.base import Rows, Task, weighted_sum
+from glyphyard.training.checkpoint import load_parts, put_weights
+from glyphyard.training.ema import Ema
+from glyphyard.training.ingest import Ingest
+from glyphyard.training.job import StageJob
+from glyphyard.training.optim import build_optimizer, clip_gradients, set_lr
+from glyphyard.training.parts import choose_parts, set_modes
+from glyphyard.training.precision import autocast, uses_bf16
+from glyphyard.training.ranks import Ranks
+from glyphyard.training.seeds import derive
+
+
+class Learner:
+    """The parts of a task on this rank's device, ready to take steps of one stage."""
+
+    def __init__(self, job: StageJob, task: Task, ranks: Ranks) -> None:
+        self.stage, self.seed, self.task, self.ranks = job.stage, job.recipe.seed, task, ranks
+        torch.manual_seed(derive(self.seed, "init"))
+        self.parts = task.build()
+        self.learning = choose_parts(self.parts, self.stage)
+        if (start := start_of(job)) is not None:
+            load_parts(start, self.parts)
+        self.parts.to(ranks.device)
+        self.ema = Ema(self.parts, self.stage.ema_decay) if self.stage.ema_decay else None
+        self.weights = [p for p in self.parts.parameters() if p.requires_grad]
+        self.optimizer = build_optimizer(self.stage.optimizer, self.weights, self.stage.lr)
+        self.bf16 = uses_bf16(self.stage.precision, ranks.device)
+        self.dice = torch.Generator(ranks.device)
+        self.wrapped = self.parts
+
+    def ready(self) -> None:
+        """Connect the ranks; weights loaded after this would not be shared."""
+        self.wrapped = nn.ModuleDict({n: self.ranks.wrap(p) if n in self.learning else p for n, p in self.parts.items()})
+
+    def start_epoch(self) -> None:
+        """Put learning parts into training mode."""
+        set_modes(self.wrapped, self.learning)
+
+    def step(self, rows: Rows, number: int, of: int, lr: float) -> tuple[Tensor, Tensor]:
+        """Take step `number` of the stage's `of` and return its loss and gradient norm, on the device."""
+        self._roll_dice(number)
+        batch = self.task.collate(rows, self.dice)
+        with autocast(self.bf16, self.ranks.device):
+            terms = self.task.loss(self.wrapped, batch, self.stage)
+        loss = weighted_sum(terms, self.stage, number / of)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = clip_gradients(self.weights, self.stage.clip_norm)
+        set_lr(self.optimizer, lr)
+        self.optimizer.step()
+        if self.ema:
+            self.ema.update(self.parts)
+        return loss.detach(), norm
+
+    @torch.inference_mode()
+    def validate(self, ingest: Ingest) -> dict[str, float]:
+        """Measure this rank's share of the validation rows, add all shares up, divide once."""
+        parts = (self.ema.follow_buffers(self.parts) if self.ema else self.parts).eval()
+        sums = self.task.new_sums()
+        for rows in ingest.validation():
+            with autocast(self.bf16, self.ranks.device):
+                sums += self.task.measure(parts, self.task.collate(rows, None), self.stage)
+        return self.task.metrics(self.ranks.sum_(sums))
+
+    def state(self) -> dict[str, Any]:
+        """Return weights, average and optimiser; there are no dice in it, for `_roll_dice` gives those of any step and rank."""
+        return {
+            "seed": self.seed,
+            "parts": self.parts.state_dict(),
+            "ema": self.ema.parts.state_dict() if self.ema else None,
+            "ema_updates": self.ema.updates if self.ema else 0,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any], where: str) -> None:
+        """Put weights, average and optimiser back as they were."""
+        put_weights(self.parts, state["parts"], where)
+        if self.ema and state["ema"] is not None:
+            put_weights(self.ema.parts, state["ema"], where)
+            self.ema.updates = state["ema_updates"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def _roll_dice(self, number: int) -> None:
+        key = (self.seed, self.stage.name, number, self.ranks.rank)
+        torch.manual_seed(derive(*key, "dropout"))
+        self.dice.manual_seed(derive(*key, "augmentation"))
+
+
+def start_of(job: StageJob) -> Path | None:
+    """Return the checkpoint that a stage starts from, None where it starts from scratch; a missing one is a `BadInput`."""
+    if job.stage.init == "scratch":
+        return None
+    if job.parent is None and (job.stage.init != "previous" or job.stage_index > 0):
+        raise BadInput(f"stage `{job.stage.name}`", f"its start ({job.stage.init}) is missing", "train the stage before it first")
+    return job.parent
