@@ -50,9 +50,10 @@ def crops(count: int, seed: int = 0, length: int = 3) -> ResidentSplit:
     return ResidentSplit(torch.from_numpy(images), texts, torch.arange(count), ["drawn"] * count)
 
 
-def part(split: ResidentSplit, rank: int, world: int) -> ResidentSplit:
-    """Return every `world`-th row from `rank` on, as `load_resident` would."""
-    return ResidentSplit(split.images[rank::world], split.texts[rank::world], split.ids[rank::world], split.sources[rank::world])
+def part(split: ResidentSplit, rows: torch.Tensor) -> ResidentSplit:
+    """Return these rows of a split."""
+    index = rows.tolist()
+    return ResidentSplit(split.images[rows], [split.texts[i] for i in index], split.ids[rows], [split.sources[i] for i in index])
 
 
 class FromMemory:
@@ -63,7 +64,7 @@ class FromMemory:
         self.fingerprint = fingerprint
 
     def __call__(self, job: StageJob, task: Task, ranks: Ranks) -> ResidentIngest:
-        return ResidentIngest(job, task, ranks, self.fingerprint, *(part(s, ranks.rank, ranks.world) for s in self.splits))
+        return ResidentIngest(job, task, ranks, self.fingerprint, *(part(s, torch.arange(ranks.rank, len(s), ranks.world)) for s in self.splits))
 
 
 def train(

@@ -54,9 +54,10 @@ def parts(recipe: Recipe) -> nn.ModuleDict:
     torch.manual_seed(5)
     parts = Recognition(recipe).build()
     with torch.no_grad():  # a network that hesitates would read nothing but blanks
-        parts["model"].head.weight.mul_(30)
+        parts["model"].head.weight.mul_(60)
+        parts["model"].head.bias[0] -= 2
         for name, weight in parts["model"].context.named_parameters():
-            weight.mul_(6 if name.startswith("weight") else 0)
+            weight.mul_((12 if "ih_l0" in name else 6) if name.startswith("weight") else 0)
     parts["model"].train()
     for seed in range(8):
         parts["model"](torch.from_numpy(PIXELS.batch([noisy(100 + seed * 8 + i) for i in range(8)])))

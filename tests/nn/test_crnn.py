@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from glyphyard.nn.blocks import InvertedResidual
-from glyphyard.nn.crnn import Crnn
+from glyphyard.nn.crnn import Crnn, standardised
 from glyphyard.recipe.model import CrnnConfig
 
 TINY = CrnnConfig(channels=(4, 6, 8, 10), blocks=(1, 1, 1, 1), expansion=2, features=16, hidden=16, layers=1)
@@ -60,3 +60,11 @@ def test_an_inverted_residual_adds_its_input_only_where_shapes_agree() -> None:
     assert InvertedResidual(8, 8, 2).adds
     assert not InvertedResidual(8, 8, 2, stride=(2, 1)).adds
     assert not InvertedResidual(8, 12, 2).adds
+
+
+def test_a_night_crop_and_a_bright_one_look_alike_and_an_empty_one_is_not_blown_up() -> None:
+    image = torch.rand(1, 1, 32, 128)
+    both = standardised(torch.cat([image, image * 0.5 + 0.3]))
+    torch.testing.assert_close(both[0], both[1], atol=0.5, rtol=0)
+    assert both.mean().abs() < 1e-5
+    assert standardised(torch.full((1, 1, 8, 8), 0.5) + torch.rand(1, 1, 8, 8) * 0.004).abs().max() < 0.1

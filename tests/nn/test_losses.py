@@ -4,8 +4,9 @@ import itertools
 import math
 
 import torch
+from torch.nn import functional
 
-from glyphyard.nn.losses import ctc_loss
+from glyphyard.nn.losses import ctc_loss, flat_start_loss
 
 
 def brute_force(probs_TK: torch.Tensor, label: tuple[int, ...]) -> float:
@@ -32,3 +33,11 @@ def test_an_infeasible_label_counts_zero_and_leaves_gradients_finite() -> None:
     loss.backward()
     assert loss == 0
     assert torch.isfinite(log_probs.grad).all()
+
+
+def test_a_flat_start_wants_the_characters_evenly_spaced_and_blanks_between() -> None:
+    labels, lengths = torch.tensor([[3, 4], [5, 0]]), torch.tensor([2, 1])
+    wanted = torch.zeros(20, 2, dtype=torch.long)
+    wanted[3:8, 0], wanted[12:17, 0], wanted[5:15, 1] = 3, 4, 5
+    right = functional.one_hot(wanted, 7).float().mul(20).log_softmax(-1)
+    assert flat_start_loss(right, labels, lengths) < 0.2 < 1 < flat_start_loss(right.flip(0), labels, lengths)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from learnable import FromMemory, crops, same_weights, tiny_recipe, train
+from learnable import FromMemory, crops, part, same_weights, tiny_recipe, train
 
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.recipe.recipe import Recipe
@@ -41,10 +42,11 @@ class StopAfter(Watch):
 
 def test_eight_crops_are_learned_by_heart(tmp_path: Path) -> None:
     eight = crops(8)
+    again = part(eight, torch.arange(8).repeat(25))
     model = {"channels": [8, 12, 16, 24], "blocks": [1, 1, 1, 1], "expansion": 2, "features": 48, "hidden": 48, "layers": 1, "dropout": 0.0}
     still = {"rotate_deg": 0.0, "brightness": 0.0, "contrast": 0.0, "blur_sigma_px": 0.0}
-    recipe = tiny_recipe([{"epochs": 200, "lr": 1e-2, "validate_every_epochs": 20, "guards": [{"metric": "exact_match", "max": 0.99}]}], model=model, augmentation=still)
-    record = train(tmp_path, recipe, FromMemory(eight, eight))
+    stage = {"epochs": 12, "lr": 1e-2, "guards": [{"metric": "exact_match", "max": 0.99}]}
+    record = train(tmp_path, tiny_recipe([stage], model=model, augmentation=still), FromMemory(again, eight))
     assert record.metrics["exact_match"] == 1.0
     assert record.metrics["cer"] == 0.0
     assert record.stopped.startswith("guard: exact_match")
@@ -114,9 +116,14 @@ def test_validation_may_be_rarer_than_epochs_but_never_misses_the_last(tmp_path:
 
 
 def test_a_lost_loss_names_epoch_step_rate_and_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = iter([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, float("nan")])
+    factors = iter([1.0] * 6 + [float("nan")])
     loss = Recognition.loss
-    monkeypatch.setattr(Recognition, "loss", lambda *args: {name: term * next(lost) for name, term in loss(*args).items()})
+
+    def lose_it(*args: Any) -> dict[str, torch.Tensor]:
+        factor = next(factors)
+        return {name: term * factor for name, term in loss(*args).items()}
+
+    monkeypatch.setattr(Recognition, "loss", lose_it)
     with pytest.raises(StepFailed, match=r"epoch 2, step 2 \(lr .*NaN.*lower lr"):
         train(tmp_path)
 

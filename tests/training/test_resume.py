@@ -25,9 +25,9 @@ torch.set_num_threads(1)
 folder, pause_s = Path(sys.argv[1]), float(sys.argv[2])
 step = Learner.step
 
-def slow_step(self, rows, number, lr):
+def slow_step(*args):
     time.sleep(pause_s)
-    return step(self, rows, number, lr)
+    return step(*args)
 
 Learner.step = slow_step
 recipe = tiny_recipe([{"epochs": 3, "ema_decay": 0.9}], model={"dropout": 0.3, "channels": [4, 6, 8, 10], "blocks": [1, 1, 1, 1], "features": 16, "hidden": 16, "layers": 2})

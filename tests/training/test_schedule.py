@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from glyphyard.recipe.stage import ScheduleConfig
+from glyphyard.recipe.stage import LossTerm, ScheduleConfig
 from glyphyard.training.schedule import lr_factor
 
 TOTAL, PER_EPOCH = 100, 10
@@ -41,3 +41,9 @@ def test_plateau_drops_when_told_and_not_below_its_end() -> None:
 
 def test_constant_without_warm_up_is_one() -> None:
     assert set(factors(name="constant", warmup=0.0)) == {1.0}
+
+
+def test_a_fading_loss_term_is_gone_when_its_share_is_over() -> None:
+    term = LossTerm(weight=2.0, fade=0.5)
+    assert [term.weight_at(done) for done in (0.0, 0.25, 0.5, 0.9)] == pytest.approx([2.0, 1.0, 0.0, 0.0])
+    assert LossTerm(weight=2.0).weight_at(0.9) == 2.0

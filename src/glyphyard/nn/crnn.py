@@ -17,12 +17,9 @@ LEAST_SPREAD = 0.05  # of [0, 1]: an empty crop is not blown up into noise
 
 
 class Crnn(nn.Module):
-    """Images (N,C,H,W) in [0, 1] → log-probabilities (T,N,K), time-major, class 0 the CTC blank.
+    """Images (N,C,H,W) in [0, 1] → log-probabilities (T,N,K), time-major, class 0 the CTC blank."""
 
-    With `shortcut` there is a second head that reads the columns without the LSTM; only training ever calls it.
-    """
-
-    def __init__(self, config: CrnnConfig, channels: int, height: int, num_classes: int, shortcut: bool = False) -> None:
+    def __init__(self, config: CrnnConfig, channels: int, height: int, num_classes: int) -> None:
         super().__init__()
         self.trunk = _trunk(config, channels)
         # The last rows are flattened into channels and mixed by one convolution as high as they are: an average
@@ -34,22 +31,21 @@ class Crnn(nn.Module):
         self.context = nn.LSTM(config.features, config.hidden, config.layers, bidirectional=True, dropout=config.dropout if config.layers > 1 else 0.0)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(2 * config.hidden, num_classes)
-        self.shortcut = nn.Linear(config.features, num_classes) if shortcut else None
+        # Past the LSTM, so that the trunk has a reason to look at letters before the LSTM has learnt to pass them on:
+        # CTC leaves its plateau of blanks after thousands of crops less (docs/results.md).
+        self.shortcut = nn.Linear(config.features, num_classes)
 
     def columns(self, images_NCHW: Tensor) -> Tensor:
         """Return what the trunk sees in each column, (T,N,F)."""
         features_NFT = self.collapse(self.trunk(standardised(images_NCHW))).squeeze(2)
         return features_NFT.permute(2, 0, 1)
 
-    def forward(self, images_NCHW: Tensor, heads: bool = False) -> Tensor | list[Tensor]:
-        """Return log-probabilities (T,N,K) in float32, whatever the precision inside; with `heads` those of each head."""
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """Return log-probabilities (T,N,K) in float32, whatever the precision inside."""
         columns_TNF = self.columns(images_NCHW)
         context_TNF, _ = self.context(columns_TNF)
-        scores = [self.head(self.dropout(context_TNF))]
-        if heads and self.shortcut is not None:
-            scores.append(self.shortcut(columns_TNF))
-        log_probs = [score_TNK.float().log_softmax(-1) for score_TNK in scores]
-        return log_probs if heads else log_probs[0]
+        scores_TNK = self.head(self.dropout(context_TNF)) + self.shortcut(columns_TNF)
+        return scores_TNK.float().log_softmax(-1)
 
 
 def standardised(images_NCHW: Tensor) -> Tensor:

@@ -40,8 +40,8 @@ class LossTerm(Strict):
         return self.weight * max(0.0, 1 - done / self.fade) if self.fade else self.weight
 
 
-# CTC of the network and of its columns alone, and a rough alignment to begin with: see tasks/recognition and nn/losses.py.
-READING_LOSSES = (LossTerm(), LossTerm(term="shortcut"), LossTerm(term="flat_start", fade=0.1))
+# CTC, and a rough alignment to begin with: see nn/losses.py.
+READING_LOSSES = (LossTerm(), LossTerm(term="flat_start", fade=0.05))
 
 
 class SamplingConfig(Strict):

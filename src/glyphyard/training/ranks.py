@@ -86,7 +86,9 @@ class TorchRanks:
         dist.barrier()
 
     def wrap(self, module: nn.Module) -> nn.Module:
-        """Return the module in DDP; batch-norm statistics follow rank 0."""
+        """Return the module in DDP; batch-norm statistics follow rank 0. One rank alone has nobody to average with."""
+        if self.world == 1:
+            return module
         # A one-channel convolution's gradient is the same bytes under other strides; torch warns of a copy that costs nothing.
         warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         ids = [self.device.index or 0] if self.device.type == "cuda" else None

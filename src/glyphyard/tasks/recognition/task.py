@@ -23,7 +23,7 @@ class Recognition:
     """Images of text lines → readings; one part, "model", that gives log-probabilities (T,N,K)."""
 
     metric_names: Mapping[str, Better] = {"loss": "lower", "cer": "lower", "exact_match": "higher", "length_accuracy": "higher"}
-    term_names: tuple[str, ...] = ("ctc", "shortcut", "flat_start")
+    term_names: tuple[str, ...] = ("ctc", "flat_start")
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -33,10 +33,8 @@ class Recognition:
             raise BadInput("dataset.image.width", f"expected a multiple of 4 pixels, found {self.image.width}")
 
     def build(self) -> nn.ModuleDict:
-        """Return {"model": Crnn}, with a second head if a stage asks for the term "shortcut"."""
-        shortcut = any(wanted.term == "shortcut" for stage in self.recipe.stages for wanted in stage.losses)
-        model = Crnn(self.recipe.model, self.image.channels, self.image.height, self.alphabet.num_classes, shortcut)
-        return nn.ModuleDict({"model": model})
+        """Return {"model": Crnn}."""
+        return nn.ModuleDict({"model": Crnn(self.recipe.model, self.image.channels, self.image.height, self.alphabet.num_classes)})
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids after folding, padded with BLANK, and "lengths" (N,)."""
@@ -54,17 +52,11 @@ class Recognition:
         return Batch(images, rows.texts, rows.ids, rows.targets)
 
     def loss(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
-        """Return "ctc", the mean over samples of the loss per character, and "shortcut", the same without the LSTM.
-
-        CTC first learns to say nothing; a head right behind the trunk gives the trunk a reason to look at letters, and
-        the plateau ends much sooner (Retsinas et al., "Best practices for a handwritten text recognition system", 2022).
-        "flat_start", a rough alignment of all heads, ends it sooner still.
-        """
-        heads = parts["model"](batch.images, heads=True)
-        terms = {name: self._ctc(log_probs_TNK, batch) for name, log_probs_TNK in zip(("ctc", "shortcut"), heads)}
+        """Return "ctc", the mean over samples of the loss per character, and "flat_start", a rough alignment to begin with."""
+        log_probs_TNK = parts["model"](batch.images)
+        terms = {"ctc": self._ctc(log_probs_TNK, batch)}
         if any(wanted.term == "flat_start" for wanted in stage.losses):
-            flat = [flat_start_loss(head_TNK, batch.targets["labels"], batch.targets["lengths"]) for head_TNK in heads]
-            terms["flat_start"] = torch.stack(flat).sum()
+            terms["flat_start"] = flat_start_loss(log_probs_TNK, batch.targets["labels"], batch.targets["lengths"])
         return terms
 
     def new_sums(self) -> Tensor:
