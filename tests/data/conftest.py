@@ -72,7 +72,7 @@ def cheap_plates(monkeypatch: pytest.MonkeyPatch) -> None:
     def text_of(seed: int, index: int, family: str) -> str:
         return f"S{seed}{index:04d}"
 
-    def render(seed: int, index: int, family: str, text: str | None = None) -> SimpleNamespace:
+    def render(seed: int, index: int, family: str, text: str | None = None, difficulty: float = 1.0) -> SimpleNamespace:
         text = text_of(seed, index, family)
         return SimpleNamespace(image_bgr=picture(text), text=text, meta={"light": "day" if index % 2 else "night"})
 

@@ -79,6 +79,6 @@ def test_broken_metadata_is_refused_with_its_line(tmp_path, make, csv, line):
 
 def test_rendered_rows_are_listed_without_rendering(make):
     rows = list_rows(make.drawn(count=5, seed=3))
-    assert [row.render for row in rows] == [("florida", 3, i) for i in range(5)]
+    assert [row.render for row in rows] == [("florida", 3, i, 1.0) for i in range(5)]
     assert all(row.text_raw for row in rows)
     assert len(list_rows(make.drawn(count=5), limit=2)) == 2

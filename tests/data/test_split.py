@@ -51,7 +51,7 @@ def test_groups_by_text_path_or_camera():
     assert group_of(track, "ABC", None, by[r"cam(\d+)"]) == "12"
     assert group_of(track, "ABC", "text", by["path"]) == "ABC"
     assert group_of(row(path="x.jpg"), "ABC", None, by[r"cam(\d+)"]) is None
-    assert group_of(row(render=("florida", 1, 2)), "ABC", None, by[r"cam(\d+)"]) == "ABC"
+    assert group_of(row(render=("florida", 1, 2, 1.0)), "ABC", None, by[r"cam(\d+)"]) == "ABC"
 
 
 def test_groups_that_share_an_image_are_one():
@@ -86,10 +86,10 @@ def test_the_same_bytes_never_stand_on_two_sides():
 def test_rendered_rows_yield_to_real_ones_and_to_held_out_rendered_ones():
     rows = [
         row("real"),
-        row("synth", render=("f", 1, 0)),
+        row("synth", render=("f", 1, 0, 1.0)),
         row("real"),
-        row("synth", render=("f", 1, 1)),
-        *[row("synth", render=("f", 2, i)) for i in (0, 1)],
+        row("synth", render=("f", 1, 1, 1.0)),
+        *[row("synth", render=("f", 2, i, 1.0)) for i in (0, 1)],
     ]
     after = sides_after(rows, list("AABBCC"), list("AABBCC"), ["test", "train", "train", "test", "train", "test"])
     assert after == ["test", None, "train", None, None, "test"]
@@ -97,7 +97,7 @@ def test_rendered_rows_yield_to_real_ones_and_to_held_out_rendered_ones():
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("PQR"), st.sampled_from(SPLITS), st.booleans()), max_size=25))
 def test_no_plate_stands_on_two_sides(listed):
-    rows = [row(source, render=("f", 1, i) if rendered else None) for i, (source, _, _, rendered) in enumerate(listed)]
+    rows = [row(source, render=("f", 1, i, 1.0) if rendered else None) for i, (source, _, _, rendered) in enumerate(listed)]
     texts = [text for _, text, _, _ in listed]
     after = sides_after(rows, texts, texts, [side for *_, side, _ in listed])
     kept = {(text, side) for text, side in zip(texts, after, strict=True) if side}

@@ -90,8 +90,8 @@ def _read(file: str, name: str) -> tuple[np.ndarray, bytes, str, dict[str, Any]]
 def _render(which: Sequence[Any], keep: bool) -> tuple[np.ndarray, bytes | None, str, dict[str, Any]]:
     from glyphyard.data.synth import render_plate
 
-    family, seed, index = which
-    plate = render_plate(seed, index, family)
+    family, seed, index, difficulty = which
+    plate = render_plate(seed, index, family, difficulty=difficulty)
     image = np.ascontiguousarray(plate.image_bgr)
     # The hash is of the pixels, not of the PNG, whose bytes change with the version of zlib.
     identity = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()

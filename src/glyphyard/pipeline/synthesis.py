@@ -9,39 +9,39 @@ from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
-from glyphyard.core.errors import BadInput
+from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import atomic_folder
+from glyphyard.recipe.dataset import SyntheticPlates
 
 CHUNK = 250
 ON_SHEET = 64
+Written = tuple[str, str, dict[str, str]]  # path, text, what is known of it
 
 
-def write_plates(out: Path, count: int, family: str, seed: int, workers: int | None, say: Callable[[str], None]) -> int:
-    """Write images/*.png, labels.txt, meta.csv and sheet.png to the new folder `out`; return how many plates."""
+def write_plates(plates: SyntheticPlates, out: Path, workers: int | None, say: Callable[[str], None]) -> None:
+    """Write images/*.png, labels.txt, meta.csv and sheet.png to the new folder `out`."""
     import cv2
 
-    from glyphyard.data.synth import FAMILIES, contact_sheet, render_plate
+    from glyphyard.data.synth import contact_sheet, render_plate
 
-    if family not in FAMILIES:
-        raise BadInput(f"--family {family}", "no such family of plates", f"there are {', '.join(FAMILIES)}")
     if out.exists():
         raise BadInput(str(out), "this folder is there already", "choose another --out")
     with atomic_folder(out.absolute()) as folder:
         (folder / "images").mkdir()
-        rows: list[tuple[str, str, dict[str, str]]] = []
-        for i, made in enumerate(_rendered(folder, count, family, seed, workers)):
+        rows: list[Written] = []
+        for i, made in enumerate(_rendered(folder, plates, workers)):
             rows += made
             if i % 20 == 19:
-                say(f"synth: {len(rows)} of {count} plates")
+                say(f"synth: {len(rows)} of {plates.count} plates")
         (folder / "labels.txt").write_text("".join(f"{path}\t{text}\n" for path, text, _ in rows), encoding="utf-8")
         _write_meta(folder / "meta.csv", rows)
-        shown = [render_plate(seed, index, family) for index in range(min(count, ON_SHEET))]
-        cv2.imwrite(str(folder / "sheet.png"), contact_sheet(shown))
-    return len(rows)
+        shown = range(min(plates.count, ON_SHEET))
+        sheet = contact_sheet([render_plate(plates.seed, i, plates.family, difficulty=plates.difficulty) for i in shown])
+        cv2.imwrite(str(folder / "sheet.png"), sheet)
 
 
-def _rendered(folder: Path, count: int, family: str, seed: int, workers: int | None) -> Iterator[list[tuple[str, str, dict[str, str]]]]:
-    jobs = [(str(folder), family, seed, start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+def _rendered(folder: Path, plates: SyntheticPlates, workers: int | None) -> Iterator[list[Written]]:
+    jobs = [(folder, plates, start, min(start + CHUNK, plates.count)) for start in range(0, plates.count, CHUNK)]
     if workers == 1 or len(jobs) == 1:
         yield from map(_render_chunk, jobs)
         return
@@ -49,24 +49,24 @@ def _rendered(folder: Path, count: int, family: str, seed: int, workers: int | N
         yield from pool.map(_render_chunk, jobs)
 
 
-def _render_chunk(job: tuple[str, str, int, int, int]) -> list[tuple[str, str, dict[str, str]]]:
+def _render_chunk(job: tuple[Path, SyntheticPlates, int, int]) -> list[Written]:
     import cv2
 
     from glyphyard.data.synth import render_plate
 
     cv2.setNumThreads(1)
-    folder, family, seed, start, stop = job
+    folder, plates, start, stop = job
     rows = []
     for index in range(start, stop):
-        plate = render_plate(seed, index, family)
+        plate = render_plate(plates.seed, index, plates.family, difficulty=plates.difficulty)
         path = f"images/{index:07d}.png"
-        if not cv2.imwrite(f"{folder}/{path}", plate.image_bgr):
-            raise BadInput(f"{folder}/{path}", "cannot write this image", "is the disk full?")
+        if not cv2.imwrite(str(folder / path), plate.image_bgr):
+            raise StepFailed(str(folder / path), "cannot write this image", "is the disk full?")
         rows.append((path, plate.text, plate.meta))
     return rows
 
 
-def _write_meta(path: Path, rows: list[tuple[str, str, dict[str, str]]]) -> None:
+def _write_meta(path: Path, rows: list[Written]) -> None:
     columns = sorted(set(chain.from_iterable(meta for _, _, meta in rows)))
     with path.open("w", encoding="utf-8", newline="") as opened:
         writer = csv.writer(opened)

@@ -30,8 +30,9 @@ class Rows:
     def take(self, index: Tensor) -> Rows:
         """Return the rows at `index` (int64, on the CPU)."""
         placed = index.to(self.images.device, non_blocking=True)
-        targets = {name: values[placed] for name, values in self.targets.items()}
-        return Rows(self.images[placed], [self.texts[i] for i in index.tolist()], self.ids[index], targets)
+        # index_select copies whole rows; indexing with brackets goes byte by byte.
+        targets = {name: values.index_select(0, placed) for name, values in self.targets.items()}
+        return Rows(self.images.index_select(0, placed), [self.texts[i] for i in index.tolist()], self.ids[index], targets)
 
     def to(self, device: torch.device) -> Rows:
         """Return the rows with images and targets on `device`; texts and ids stay."""
@@ -75,7 +76,7 @@ class Task(Protocol):
         ...
 
     def collate(self, rows: Rows, dice: Generator | None) -> Batch:
-        """Turn raw rows into a batch on their device, augmented by `dice`, or as they are without."""
+        """Turn raw rows into a batch on their device, augmented by `dice` (on the CPU), or as they are without."""
         ...
 
     def loss(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:

@@ -36,7 +36,7 @@ class Learner:
         self.weights = [p for p in self.parts.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(self.stage.optimizer, self.weights, self.stage.lr)
         self.bf16 = uses_bf16(self.stage.precision, ranks.device)
-        self.dice = torch.Generator(ranks.device)
+        self.dice = torch.Generator()
         self.wrapped = self.parts
 
     def ready(self) -> None:

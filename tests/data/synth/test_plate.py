@@ -103,3 +103,12 @@ def test_a_contact_sheet_holds_every_crop() -> None:
     assert sheet.shape[0] % 3 == 0
     assert sheet.dtype == np.uint8
     assert contact_sheet([], columns=4).shape[1] == 800
+
+
+def test_difficulty_changes_what_the_camera_does_and_never_the_text() -> None:
+    for index in range(6):
+        hard, easy = render_plate(4, index, "florida"), render_plate(4, index, "florida", difficulty=0.0)
+        assert easy.text == hard.text
+        assert (easy.meta["light"], easy.meta["weather"]) == ("day", "clear")
+    lights = {render_plate(4, index, "florida").meta["light"] for index in range(60)}
+    assert lights == {"day", "night", "ir"}

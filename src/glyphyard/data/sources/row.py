@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Row:
     """A row as listed: `line` is 1-based in `listed_in` (the index of a synthetic row); `problem` says why a line is no row.
 
-    Exactly one of `file` (absolute path of the image) and `render` (family, seed, index) is set on a good row.
+    Exactly one of `file` (absolute path of the image) and `render` (family, seed, index, difficulty) is set on a good row.
     """
 
     source: str
@@ -19,6 +19,6 @@ class Row:
     path: str
     text_raw: str
     file: str | None = None
-    render: tuple[str, int, int] | None = None
+    render: tuple[str, int, int, float] | None = None
     problem: str = ""
     meta: Mapping[str, str] = field(default_factory=dict)

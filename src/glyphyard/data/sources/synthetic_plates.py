@@ -21,7 +21,7 @@ def list_synthetic_plates(source: SyntheticPlates, limit: int | None = None) -> 
             i,
             f"{folder}/{i:07d}",
             plate_text(source.seed, i, source.family),
-            render=(source.family, source.seed, i),
+            render=(source.family, source.seed, i, source.difficulty),
         )
         for i in range(count)
     ]

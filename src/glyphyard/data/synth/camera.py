@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -42,6 +42,34 @@ class Camera:
     jpeg: Span = (45, 95)
     cast: float = 0.06
     """Standard deviation of each channel's own gain."""
+
+    def at(self, difficulty: float) -> Camera:
+        """Return this camera with a share `difficulty` (0..1) of its trouble: light, weather, view, lens, sensor, file."""
+        if difficulty == 1:
+            return self
+        (sensor_low, sensor_high), (jpeg_low, jpeg_high) = self.sensor_width_px, self.jpeg
+        return replace(
+            self,
+            tight=self.tight * difficulty,
+            tilt_deg=self.tilt_deg * difficulty,
+            shear=self.shear * difficulty,
+            keystone=self.keystone * difficulty,
+            lights=_rarer(self.lights, difficulty),
+            weathers=_rarer(self.weathers, difficulty),
+            focus_blur=(0.0, self.focus_blur[1] * difficulty),
+            motion=self.motion * difficulty,
+            glare=self.glare * difficulty,
+            sensor_width_px=(sensor_high - (sensor_high - sensor_low) * difficulty, sensor_high),
+            noise=(0.0, self.noise[1] * difficulty),
+            jpeg=(jpeg_high - (jpeg_high - jpeg_low) * difficulty, jpeg_high),
+        )
+
+
+def _rarer(weighted: tuple[tuple[str, float], ...], difficulty: float) -> tuple[tuple[str, float], ...]:
+    """Scale the weights of all but the first, which is the easy one."""
+    (easy, _), *hard = weighted
+    scaled = tuple((name, weight * difficulty) for name, weight in hard)
+    return ((easy, 1 - sum(weight for _, weight in scaled)), *scaled)
 
 
 def shoot(plate: np.ndarray, camera: Camera, dice: Dice) -> tuple[np.ndarray, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -26,12 +27,17 @@ class SyntheticPlate:
     meta: dict[str, str]
 
 
-def render_plate(seed: int, index: int, family: str = "florida", text: str | None = None) -> SyntheticPlate:
-    """Return the plate of (seed, index, family, text); an unknown family or an unfit text raises `ValueError`."""
+def render_plate(
+    seed: int, index: int, family: str = "florida", text: str | None = None, difficulty: float = 1.0
+) -> SyntheticPlate:
+    """Return the plate of (seed, index, family, text); an unknown family or an unfit text raises `ValueError`.
+
+    `difficulty` (0..1) is the share of the family's camera trouble; the plate itself is the same.
+    """
     plan = _plan(seed, index, family, text)
     dice = Dice.of("look", seed, index, family, plan.text)
     plate, drawn = scene.compose(plan, dice)
-    crop, seen = camera.shoot(plate, _family(family).camera, dice)
+    crop, seen = camera.shoot(plate, _camera(family, difficulty), dice)
     meta = {"family": family, "style": plan.style.name, "layout": plan.layout, **seen, **drawn}
     return SyntheticPlate(crop, plan.text, meta)
 
@@ -39,6 +45,11 @@ def render_plate(seed: int, index: int, family: str = "florida", text: str | Non
 def plate_text(seed: int, index: int, family: str = "florida") -> str:
     """Return the text that `render_plate(seed, index, family)` shows, without drawing it."""
     return _plan(seed, index, family, None).text
+
+
+@cache
+def _camera(family: str, difficulty: float) -> camera.Camera:
+    return _family(family).camera.at(difficulty)
 
 
 def _family(name: str) -> Family:
