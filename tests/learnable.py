@@ -59,16 +59,25 @@ def part(split: ResidentSplit, rows: torch.Tensor) -> ResidentSplit:
 class FromMemory:
     """An ingest maker over given splits."""
 
-    def __init__(self, train: ResidentSplit | None = None, validation: ResidentSplit | None = None, fingerprint: str = "memory") -> None:
+    def __init__(
+        self, train: ResidentSplit | None = None, validation: ResidentSplit | None = None, fingerprint: str = "memory"
+    ) -> None:
         self.splits = train or crops(40), validation or crops(12, seed=1)
         self.fingerprint = fingerprint
 
     def __call__(self, job: StageJob, task: Task, ranks: Ranks) -> ResidentIngest:
-        return ResidentIngest(job, task, ranks, self.fingerprint, *(part(s, torch.arange(ranks.rank, len(s), ranks.world)) for s in self.splits))
+        return ResidentIngest(
+            job, task, ranks, self.fingerprint, *(part(s, torch.arange(ranks.rank, len(s), ranks.world)) for s in self.splits)
+        )
 
 
 def train(
-    folder: Path, recipe: Recipe | None = None, data: FromMemory | None = None, watch: Watch | None = None, ranks: Ranks | None = None, **job: Any
+    folder: Path,
+    recipe: Recipe | None = None,
+    data: FromMemory | None = None,
+    watch: Watch | None = None,
+    ranks: Ranks | None = None,
+    **job: Any,
 ) -> CheckpointRecord:
     """Train a stage of a tiny recipe (the first one) from memory."""
     made = StageJob(recipe or tiny_recipe(), job.pop("stage_index", 0), folder, folder / "stage", **job)

@@ -44,7 +44,9 @@ def test_a_mistake_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str], tm
     assert f"{recipe}:2:1" in err
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["run", "a.yaml", "--resume", "b"], ["nothing"], ["plan", "--no-such-option", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["run"], ["run", "a.yaml", "--resume", "b"], ["nothing"], ["plan", "--no-such-option", "x"]]
+)
 def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     code, _, err = main(capsys, *arguments)
     assert code == 2
@@ -82,7 +84,9 @@ def test_a_plan_tells_too_few_crops_before_training(capsys: pytest.CaptureFixtur
     labels.write_text("".join(f"crop{i}.jpg\tABC{i:03d}\n" for i in range(57)))
     for i in range(57):
         (tmp_path / f"crop{i}.jpg").write_bytes(b"")
-    code, out, _ = main(capsys, "plan", str(ROOT / "recipes" / "florida_crnn.yaml"), "--labels", str(labels), "--store", str(tmp_path))
+    code, out, _ = main(
+        capsys, "plan", str(ROOT / "recipes" / "florida_crnn.yaml"), "--labels", str(labels), "--store", str(tmp_path)
+    )
     assert code == 0
     assert "INSUFFICIENT_DATA" in out
 

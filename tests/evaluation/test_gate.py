@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from glyphyard.core.errors import BadInput, ExitCode
 from glyphyard.core.records import Figure, Scorecard, Verdict
 from glyphyard.evaluation.gate import FAIL, INSUFFICIENT_DATA, PASS, exit_code, judge, scorecard_sha256
-from glyphyard.evaluation.intervals import wilson
+from glyphyard.evaluation.wilson import wilson
 from glyphyard.recipe.load import load_suite
 from glyphyard.recipe.suite import SuiteConfig, Threshold
 

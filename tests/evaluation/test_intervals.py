@@ -14,10 +14,8 @@ from glyphyard.evaluation.intervals import (
     GroupSums,
     error_rate_interval,
     ratio_bootstrap,
-    samples_needed,
-    wilson,
-    z_of,
 )
+from glyphyard.evaluation.wilson import samples_needed, wilson, z_of
 
 CONFIDENCES = st.sampled_from([0.8, 0.9, 0.95, 0.99])
 

@@ -23,7 +23,9 @@ def brute_force(probs_TK: torch.Tensor, label: tuple[int, ...]) -> float:
 def test_the_loss_is_the_mean_of_per_character_losses_over_all_paths() -> None:
     log_probs = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64).log_softmax(-1)
     labels, lengths = torch.tensor([[1, 2], [2, 0]]), torch.tensor([2, 1])
-    wanted = [-math.log(brute_force(log_probs[:, n].exp(), tuple(labels[n, : lengths[n]].tolist()))) / int(lengths[n]) for n in (0, 1)]
+    wanted = [
+        -math.log(brute_force(log_probs[:, n].exp(), tuple(labels[n, : lengths[n]].tolist()))) / int(lengths[n]) for n in (0, 1)
+    ]
     torch.testing.assert_close(ctc_loss(log_probs, labels, lengths), torch.tensor(sum(wanted) / 2), atol=1e-5, rtol=1e-5)
 
 

@@ -41,10 +41,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_run_leaves_a_record_of_every_step(finished: Path) -> None:
-    assert {p.stem for p in (finished / "steps").glob("*.json")} >= {"prepare", "train-main", "export", "evaluate", "gate", "report", "register"}
+    assert {p.stem for p in (finished / "steps").glob("*.json")} >= {
+        "prepare",
+        "train-main",
+        "export",
+        "evaluate",
+        "gate",
+        "report",
+        "register",
+    }
     card = Scorecard.read(finished / "scorecard.json")
     bundle = read_json(finished / "bundle" / "bundle.json")
-    assert card.samples == read_json(finished.parent / "datasets" / card.dataset_fingerprint / "manifest.json")["splits"]["test"]["rows"]
+    assert (
+        card.samples
+        == read_json(finished.parent / "datasets" / card.dataset_fingerprint / "manifest.json")["splits"]["test"]["rows"]
+    )
     assert bundle["files"]["model.onnx"] == sha256_file(finished / "bundle" / "model.onnx")
     assert Verdict.read(finished / "verdict.json").outcome == "INSUFFICIENT_DATA"
     assert (finished / "report.html").stat().st_size > 10_000
@@ -79,7 +90,9 @@ def test_a_bundle_reads_and_is_judged_by_other_verbs(finished: Path, tmp_path: P
     rows = [json.loads(line) for line in read.stdout.splitlines()]
     assert len(rows) == 6
     assert [bool(row["error"]) for row in rows] == [False] * 5 + [True]
-    judged = glyphyard("evaluate", finished / "bundle", "--recipe", TINY, "--store", finished.parent, "--out", tmp_path / "out", "--json")
+    judged = glyphyard(
+        "evaluate", finished / "bundle", "--recipe", TINY, "--store", finished.parent, "--out", tmp_path / "out", "--json"
+    )
     assert judged.returncode == 3, judged.stderr
     assert json.loads(judged.stdout)["scorecard"]["figures"] == read_json(finished / "scorecard.json")["figures"]
 
@@ -127,7 +140,9 @@ def test_a_bad_label_file_stops_before_training(tmp_path: Path, content: bytes |
     labels = tmp_path / "labels.txt"
     if content is not None:
         labels.write_bytes(content)
-    done = glyphyard("run", TINY, *HERE, "--labels", labels, "--set", "dataset.sources.synthetic.count=20", "--store", tmp_path / "store")
+    done = glyphyard(
+        "run", TINY, *HERE, "--labels", labels, "--set", "dataset.sources.synthetic.count=20", "--store", tmp_path / "store"
+    )
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

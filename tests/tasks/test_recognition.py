@@ -38,7 +38,9 @@ def test_sums_of_batches_add_up_to_the_sums_of_all(task: Recognition) -> None:
     whole = task.measure(parts, batch, stage)
     rows = Rows((batch.images[:, 0] * 255).round().to(torch.uint8), batch.texts, batch.ids, batch.targets)
     pieces = [task.measure(parts, task.collate(rows.take(torch.tensor(i)), None), stage) for i in ([0, 1, 2, 3], [4, 5])]
-    torch.testing.assert_close(sum(pieces, task.new_sums()), task.measure(parts, task.collate(rows, None), stage), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        sum(pieces, task.new_sums()), task.measure(parts, task.collate(rows, None), stage), rtol=1e-5, atol=1e-5
+    )
     assert whole[1] == 6
     assert set(task.metrics(whole)) == set(task.metric_names)
 

@@ -15,7 +15,9 @@ ALPHABET = Alphabet("0123AB")
 def pack(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
     ids = [ALPHABET.encode(t) for t in texts]
     longest = max(map(len, ids), default=0)
-    return torch.tensor([i + [0] * (longest - len(i)) for i in ids]).reshape(len(ids), longest), torch.tensor([len(i) for i in ids])
+    return torch.tensor([i + [0] * (longest - len(i)) for i in ids]).reshape(len(ids), longest), torch.tensor(
+        [len(i) for i in ids]
+    )
 
 
 @settings(max_examples=30, deadline=None)

@@ -41,7 +41,9 @@ def test_where_hard_links_are_not_to_be_had_the_file_is_copied(tmp_path: Path, m
     assert (tmp_path / "best.pt").read_bytes() == (tmp_path / "last.pt").read_bytes()
 
 
-def test_a_full_disk_fails_with_the_files_name_and_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_fails_with_the_files_name_and_leaves_the_last_good_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     last = tmp_path / "last.pt"
     save_state(state(parts()), last)
 

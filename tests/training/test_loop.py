@@ -24,7 +24,9 @@ def epochs_of(folder: Path) -> list[EpochRow]:
 def scripted(monkeypatch: pytest.MonkeyPatch, cers: list[float]) -> None:
     """Let the validations of a stage measure these, one after the other, whatever was learned."""
     script = iter(cers)
-    monkeypatch.setattr(Recognition, "metrics", lambda *_: {"loss": 1.0, "cer": next(script), "exact_match": 0.0, "length_accuracy": 0.0})
+    monkeypatch.setattr(
+        Recognition, "metrics", lambda *_: {"loss": 1.0, "cer": next(script), "exact_match": 0.0, "length_accuracy": 0.0}
+    )
 
 
 class Stop(Exception):
@@ -43,7 +45,15 @@ class StopAfter(Watch):
 def test_eight_crops_are_learned_by_heart(tmp_path: Path) -> None:
     eight = crops(8)
     again = part(eight, torch.arange(8).repeat(25))
-    model = {"channels": [8, 12, 16, 24], "blocks": [1, 1, 1, 1], "expansion": 2, "features": 48, "hidden": 48, "layers": 1, "dropout": 0.0}
+    model = {
+        "channels": [8, 12, 16, 24],
+        "blocks": [1, 1, 1, 1],
+        "expansion": 2,
+        "features": 48,
+        "hidden": 48,
+        "layers": 1,
+        "dropout": 0.0,
+    }
     still = {"rotate_deg": 0.0, "brightness": 0.0, "contrast": 0.0, "blur_sigma_px": 0.0}
     stage = {"epochs": 12, "lr": 1e-2, "guards": [{"metric": "exact_match", "max": 0.99}]}
     record = train(tmp_path, tiny_recipe([stage], model=model, augmentation=still), FromMemory(again, eight))
@@ -57,7 +67,19 @@ def test_a_stage_leaves_its_record_its_figures_and_its_checkpoints(tmp_path: Pat
     rows = epochs_of(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2]
     assert [row["step"] for row in rows] == [5, 10]
-    assert set(rows[0]) == {"stage", "epoch", "step", "train_loss", "val_loss", "cer", "exact_match", "length_accuracy", "lr", "crops_per_s", "seconds"}
+    assert set(rows[0]) == {
+        "stage",
+        "epoch",
+        "step",
+        "train_loss",
+        "val_loss",
+        "cer",
+        "exact_match",
+        "length_accuracy",
+        "lr",
+        "crops_per_s",
+        "seconds",
+    }
     assert rows[1]["train_loss"] < rows[0]["train_loss"]
     assert record.metrics["cer"] == rows[record.epoch - 1]["cer"]
     assert json.loads((tmp_path / "stage" / "progress.json").read_text())["phase"] == "done"
@@ -171,7 +193,13 @@ def test_the_average_is_what_is_validated(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_second_stage_starts_from_its_parent_and_a_frozen_part_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = tiny_recipe([{"name": "first"}, {"name": "second", "lr": 1e-9, "optimizer": {"weight_decay": 0.0}}, {"name": "third", "init": "scratch"}])
+    recipe = tiny_recipe(
+        [
+            {"name": "first"},
+            {"name": "second", "lr": 1e-9, "optimizer": {"weight_decay": 0.0}},
+            {"name": "third", "init": "scratch"},
+        ]
+    )
     first = train(tmp_path / "1", recipe)
     second = train(tmp_path / "2", recipe, stage_index=1, parent=Path(first.path))
     assert second.parent == first.path

@@ -40,7 +40,10 @@ def test_each_optimiser_learns_and_its_state_survives(name: str) -> None:
 
 def test_only_matrices_decay() -> None:
     optimizer = build_optimizer(OptimizerConfig(weight_decay=0.1), module().parameters(), 1.0)
-    assert {p.ndim > 1: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]} == {True: 0.1, False: 0.0}
+    assert {p.ndim > 1: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]} == {
+        True: 0.1,
+        False: 0.0,
+    }
 
 
 def test_the_rate_of_every_group_is_set() -> None:

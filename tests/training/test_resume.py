@@ -58,7 +58,10 @@ def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path) -
     resumed, whole = (load_state(tmp_path / name / "stage" / "last.pt") for name in ("killed", "whole"))
     assert same_weights(resumed["parts"], whole["parts"])
     assert same_weights(resumed["ema"], whole["ema"])
-    rows = [[json.loads(line) for line in (tmp_path / name / "stage" / "metrics.jsonl").read_text().splitlines()] for name in ("killed", "whole")]
+    rows = [
+        [json.loads(line) for line in (tmp_path / name / "stage" / "metrics.jsonl").read_text().splitlines()]
+        for name in ("killed", "whole")
+    ]
     timeless = [[{k: v for k, v in row.items() if k not in ("seconds", "crops_per_s")} for row in run] for run in rows]
     assert timeless[0] == timeless[1]
     assert [row["epoch"] for row in rows[0]] == [1, 2, 3]

@@ -8,11 +8,27 @@ import pytest
 from glyphyard.core.errors import StepFailed
 from glyphyard.training.watch import FolderWatch, Tick, scalars
 
-ROW = {"stage": "main", "epoch": 1, "step": 5, "train_loss": 1.0, "val_loss": None, "cer": 0.5, "lr": 0.1, "crops_per_s": 9.0, "seconds": 2.0}
+ROW = {
+    "stage": "main",
+    "epoch": 1,
+    "step": 5,
+    "train_loss": 1.0,
+    "val_loss": None,
+    "cer": 0.5,
+    "lr": 0.1,
+    "crops_per_s": 9.0,
+    "seconds": 2.0,
+}
 
 
 def test_scalars_carry_the_stage_and_the_split() -> None:
-    assert scalars(ROW) == {"main/train_loss": 1.0, "main/val_cer": 0.5, "main/lr": 0.1, "main/crops_per_s": 9.0, "main/seconds": 2.0}
+    assert scalars(ROW) == {
+        "main/train_loss": 1.0,
+        "main/val_cer": 0.5,
+        "main/lr": 0.1,
+        "main/crops_per_s": 9.0,
+        "main/seconds": 2.0,
+    }
 
 
 def test_each_epoch_is_a_line_and_a_resumed_one_is_not_there_twice(tmp_path: Path) -> None:

@@ -97,7 +97,9 @@ def measure(turns: int = TURNS, cores: int = os.cpu_count() or 1, say: Callable[
     ratios = {kind: middle["resident"] / middle[kind] for kind in baselines}
     for kind, ratio in ratios.items():
         wanted = " (wanted: 3)" if kind == "files" else ""
-        say(f"ingest: resident {middle['resident']:.0f} samples/s ÷ DataLoader from {kind} {middle[kind]:.0f} samples/s = {ratio:.2f}{wanted}")
+        say(
+            f"ingest: resident {middle['resident']:.0f} samples/s ÷ DataLoader from {kind} {middle[kind]:.0f} samples/s = {ratio:.2f}{wanted}"
+        )
     return ratios
 
 

@@ -41,7 +41,10 @@ def bench_recipe() -> Recipe:
         {
             "name": "bench",
             "task": "recognition",
-            "dataset": {"sources": [{"kind": "synthetic_plates", "name": "synthetic", "count": ROWS + 100}], "split": {"validation": 0.05, "test": 0.0}},
+            "dataset": {
+                "sources": [{"kind": "synthetic_plates", "name": "synthetic", "count": ROWS + 100}],
+                "split": {"validation": 0.05, "test": 0.0},
+            },
             "stages": [{"epochs": EPOCHS, "batch_size": BATCH, "lr": 1e-3, "losses": [{"term": "ctc"}]}],
             "evaluate": {"suite": "none.yaml"},
         }
@@ -91,7 +94,9 @@ def measure(launch: Launch, turns: int = TURNS, say: Callable[[str], None] = pri
             launched, overheads = launched + rates[1:], [*overheads, overhead_s]
             say(f"  turn {turn + 1}: bare {bare[-1]:.0f} crops/s, launched {launched[-1]:.0f} crops/s")
     ratio = statistics.median(launched) / statistics.median(bare)
-    say(f"training: launched {statistics.median(launched):.0f} crops/s ÷ bare {statistics.median(bare):.0f} crops/s = {ratio:.2f} (wanted: 0.95)")
+    say(
+        f"training: launched {statistics.median(launched):.0f} crops/s ÷ bare {statistics.median(bare):.0f} crops/s = {ratio:.2f} (wanted: 0.95)"
+    )
     say(f"          starting and ending cost {statistics.median(overheads):.1f} s a stage beside that")
     return ratio
 

@@ -31,13 +31,21 @@ def doctor(store: Path, as_json: bool) -> int:
 
 
 def _checks(store: Path) -> Iterator[tuple[bool, str, str]]:
-    yield sys.version_info[:2] == (3, 11), "python", f"{sys.version.split()[0]} (the lock is for 3.11; Ray wants the same patch on all nodes)"
+    yield (
+        sys.version_info[:2] == (3, 11),
+        "python",
+        f"{sys.version.split()[0]} (the lock is for 3.11; Ray wants the same patch on all nodes)",
+    )
     for name in NEEDED:
         version = _version(name)
         yield version is not None, name, version or "missing: run `make env`"
     for one, other in (("opencv-python", "opencv-python-headless"), ("onnxruntime", "onnxruntime-gpu")):
         both = bool(_version(one) and _version(other))
-        yield not both, f"{one[:14]}", f"{one} and {other} share a folder: uninstall both, then run `make env`" if both else "no clash"
+        yield (
+            not both,
+            f"{one[:14]}",
+            f"{one} and {other} share a folder: uninstall both, then run `make env`" if both else "no clash",
+        )
     yield True, "processors", str(os.cpu_count())
     place = next(p for p in (store.absolute(), *store.absolute().parents) if p.exists())
     free = shutil.disk_usage(place).free / 1e9

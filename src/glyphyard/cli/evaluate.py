@@ -9,13 +9,19 @@ import click
 from glyphyard.cli.options import json_option, labels_option, load, print_json, set_option, store_option
 
 
-@click.command(epilog="Example: glyphyard evaluate runs/florida_crnn-…/bundle --recipe recipes/florida_crnn.yaml --labels new_labels.txt --out scores")
+@click.command(
+    epilog="Example: glyphyard evaluate runs/florida_crnn-…/bundle --recipe recipes/florida_crnn.yaml --labels new_labels.txt --out scores"
+)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--recipe", required=True, type=click.Path(path_type=Path), help="The recipe whose held-out set and suite judge the bundle.")
+@click.option(
+    "--recipe", required=True, type=click.Path(path_type=Path), help="The recipe whose held-out set and suite judge the bundle."
+)
 @labels_option
 @set_option
 @store_option
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for scorecard.json, samples.parquet and verdict.json.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder for scorecard.json, samples.parquet and verdict.json."
+)
 @json_option
 def evaluate(
     bundle: Path, recipe: Path, labels: tuple[Path, ...], overrides: tuple[str, ...], store: Path, out: Path, as_json: bool

@@ -52,10 +52,17 @@ def _print(recipe: Recipe, plan: Plan) -> None:
     line("dataset", plan.dataset_prepared or "not prepared yet")
     line("rows", ", ".join(f"{split} {about}{count}" for split, count in plan.rows.items()))
     for stage in plan.stages:
-        line(f"stage {stage.name}"[:12], f"{stage.epochs} epochs × {stage.steps_per_epoch} steps = {stage.steps} steps; {stage.warmup_steps} of warm-up")
+        line(
+            f"stage {stage.name}"[:12],
+            f"{stage.epochs} epochs × {stage.steps_per_epoch} steps = {stage.steps} steps; {stage.warmup_steps} of warm-up",
+        )
         line("", f"validated after {_places(stage.validations_after_epochs)}; checkpoints {stage.checkpoints}")
     _print_labels(plan.labels, line)
-    line("audit", ", ".join(f"{n} {kind}" for kind, n in plan.findings.items()) or "nothing wrong with the labels (images are not opened here)")
+    line(
+        "audit",
+        ", ".join(f"{n} {kind}" for kind, n in plan.findings.items())
+        or "nothing wrong with the labels (images are not opened here)",
+    )
     for finding in plan.first_findings:
         line("", finding)
     line("resources", _resources(plan))
@@ -100,6 +107,10 @@ def _places(epochs: list[int]) -> str:
 
 def _resources(plan: Plan) -> str:
     r = plan.resources
-    where = f"cluster {r['cluster']}" if r["cluster"] else f"this machine: {r['cpus_here']} CPUs, {r['gpus_here']} GPUs, {r['memory_gb_here']:g} GB"
+    where = (
+        f"cluster {r['cluster']}"
+        if r["cluster"]
+        else f"this machine: {r['cpus_here']} CPUs, {r['gpus_here']} GPUs, {r['memory_gb_here']:g} GB"
+    )
     asked = f"{r['workers']} worker(s), {r['cpus_asked']:g} CPUs, {r['gpus_asked']:g} GPUs"
     return f"{asked} of {where}; {r['resident_mb_per_worker']:g} MB of crops a worker, {r['ingest']}; {r['disk_free_gb']:g} GB of disk free"

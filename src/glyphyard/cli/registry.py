@@ -25,7 +25,9 @@ tracking_option = click.option(
 
 def audited(function: FC) -> FC:
     """Add who and why."""
-    by = click.option("--by", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", show_default="you", help="Who decides.")
+    by = click.option(
+        "--by", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", show_default="you", help="Who decides."
+    )
     why = click.option("--why", default="", help="The reason, for the audit trail.")
     return by(why(function))
 
@@ -50,7 +52,9 @@ def models(model: str | None, tracking_uri: str | None, store: Path, as_json: bo
     if as_json:
         print_json([version.to_json() for version in found])
     for version in () if as_json else found:
-        click.echo(f"{version.model_name} {version.version:>3}  {', '.join(version.aliases) or '–':<22} {figures_line(version.tags)}  {version.created}")
+        click.echo(
+            f"{version.model_name} {version.version:>3}  {', '.join(version.aliases) or '–':<22} {figures_line(version.tags)}  {version.created}"
+        )
     if not found and not as_json:
         click.echo("no model is registered yet", err=True)
 

@@ -46,7 +46,8 @@ def run(
         from glyphyard.cli.plan import show_plan
 
         return show_plan(loaded, store, as_json)
-    from glyphyard.pipeline.run import Run, execute
+    from glyphyard.pipeline.run import Run
+    from glyphyard.pipeline.steps import execute
 
     folder = open_run(resume, store) if resume else new_run(loaded, store)
     screen = console(stderr=as_json)

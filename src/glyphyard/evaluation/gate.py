@@ -17,7 +17,7 @@ from typing import Literal
 from glyphyard.core.errors import BadInput, ExitCode
 from glyphyard.core.files import canonical_json, sha256_bytes
 from glyphyard.core.records import Figure, Finding, Scorecard, Verdict
-from glyphyard.evaluation.intervals import samples_needed, wilson
+from glyphyard.evaluation.wilson import samples_needed, wilson
 from glyphyard.recipe.suite import SuiteConfig
 
 PASS, FAIL, INSUFFICIENT_DATA = "PASS", "FAIL", "INSUFFICIENT_DATA"

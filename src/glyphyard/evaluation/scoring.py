@@ -11,8 +11,9 @@ import numpy as np
 from glyphyard.core.alphabet import fold_from_groups
 from glyphyard.core.records import Figure
 from glyphyard.core.text_metrics import TextCounts
-from glyphyard.evaluation.intervals import GroupSums, error_rate_interval, wilson
+from glyphyard.evaluation.intervals import GroupSums, error_rate_interval
 from glyphyard.evaluation.samples import Sample
+from glyphyard.evaluation.wilson import wilson
 from glyphyard.recipe.suite import SuiteConfig
 
 METRICS = ("cer", "exact_match", "length_accuracy")

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 Stride = tuple[int, int]  # (down, across), in pixels
 
 
-def conv_norm(inputs: int, outputs: int, kernel: int = 3, stride: Stride = (1, 1), groups: int = 1, active: bool = True) -> nn.Sequential:
+def conv_norm(
+    inputs: int, outputs: int, kernel: int = 3, stride: Stride = (1, 1), groups: int = 1, active: bool = True
+) -> nn.Sequential:
     """Return convolution → batch norm (→ ReLU6); "same" padding, so a side of n pixels becomes ceil(n / stride)."""
     layers: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False),

@@ -26,9 +26,17 @@ class Crnn(nn.Module):
         # over the height would make a bar at the top (T) and one at the bottom (L) the same.
         rows = -(-height // 2**HALVINGS_OF_HEIGHT)
         self.collapse = nn.Sequential(
-            nn.Conv2d(config.channels[-1], config.features, (rows, 1), bias=False), nn.BatchNorm2d(config.features), nn.ReLU6(inplace=True)
+            nn.Conv2d(config.channels[-1], config.features, (rows, 1), bias=False),
+            nn.BatchNorm2d(config.features),
+            nn.ReLU6(inplace=True),
         )
-        self.context = nn.LSTM(config.features, config.hidden, config.layers, bidirectional=True, dropout=config.dropout if config.layers > 1 else 0.0)
+        self.context = nn.LSTM(
+            config.features,
+            config.hidden,
+            config.layers,
+            bidirectional=True,
+            dropout=config.dropout if config.layers > 1 else 0.0,
+        )
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(2 * config.hidden, num_classes)
         # Past the LSTM, so that the trunk has a reason to look at letters before the LSTM has learnt to pass them on:

@@ -8,7 +8,6 @@ from torch.nn import functional
 
 from glyphyard.core.alphabet import BLANK
 
-
 FLAT_MARGIN = 0.06  # of the crop's width, left and right of the text
 FLAT_CORE = 0.3  # of a character's slot on each side of its centre that is surely the character
 FLAT_BLANK_WEIGHT = 0.3  # there are more blank steps than others
@@ -40,4 +39,6 @@ def ctc_loss(log_probs_TNK: Tensor, labels_NL: Tensor, lengths_N: Tensor) -> Ten
     """
     steps_N = torch.full((log_probs_TNK.shape[1],), log_probs_TNK.shape[0], dtype=torch.long)
     # Lengths on the CPU: torch would copy them there, and wait for the device to do so.
-    return functional.ctc_loss(log_probs_TNK.float(), labels_NL, steps_N, lengths_N.cpu(), blank=BLANK, reduction="mean", zero_infinity=True)
+    return functional.ctc_loss(
+        log_probs_TNK.float(), labels_NL, steps_N, lengths_N.cpu(), blank=BLANK, reduction="mean", zero_infinity=True
+    )

@@ -120,7 +120,16 @@ def _stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
     steps = stage.steps or epochs * per_epoch
     after = [e for e in range(1, epochs + 1) if e % stage.validate_every_epochs == 0 or e == epochs]
     warmup = round(stage.schedule.warmup * steps)
-    return StagePlan(stage.name, rows, per_epoch, epochs, steps, warmup, after, "after every epoch and every 60 s (last.pt), at each best (best.pt)")
+    return StagePlan(
+        stage.name,
+        rows,
+        per_epoch,
+        epochs,
+        steps,
+        warmup,
+        after,
+        "after every epoch and every 60 s (last.pt), at each best (best.pt)",
+    )
 
 
 def _labels(audit: LabelAudit, recipe: Recipe, time_steps: int) -> dict[str, Any]:
@@ -175,7 +184,7 @@ def _outlook(recipe: Recipe, rows: dict[str, int]) -> list[str]:
     suite = recipe.suite
     if suite is None:
         return []
-    from glyphyard.evaluation.intervals import samples_needed
+    from glyphyard.evaluation.wilson import samples_needed
 
     held_out = rows[suite.split]
     lines = [f"{held_out} crops are held out ({suite.split}); the suite {suite.name} wants at least {suite.min_samples}"]
@@ -184,19 +193,35 @@ def _outlook(recipe: Recipe, rows: dict[str, int]) -> list[str]:
             observed = (1 + threshold.above) / 2
             needed = samples_needed(observed, threshold.above, suite.confidence)
             told = f"{threshold.metric} > {threshold.above:g} at {suite.confidence:.0%} confidence takes about {needed} crops at an observed {observed:.1%}"
-            lines.append(told + ("" if needed and held_out >= needed else f": with {held_out} the gate may only say INSUFFICIENT_DATA"))
+            lines.append(
+                told + ("" if needed and held_out >= needed else f": with {held_out} the gate may only say INSUFFICIENT_DATA")
+            )
     return lines
 
 
 def _warnings(recipe: Recipe, audit: LabelAudit, rows: dict[str, int], resources: dict[str, Any]) -> list[str]:
-    found = [f"the {split} split would be empty" for split in {"train", "validation", recipe.suite.split if recipe.suite else "test"} if not rows[split]]
+    found = [
+        f"the {split} split would be empty"
+        for split in {"train", "validation", recipe.suite.split if recipe.suite else "test"}
+        if not rows[split]
+    ]
     if not resources["cluster"]:
         for kind in ("cpus", "gpus"):
             if resources[f"{kind}_asked"] > resources[f"{kind}_here"]:
-                found.append(f"asks for {resources[f'{kind}_asked']:g} {kind.upper()}, this machine has {resources[f'{kind}_here']}")
-    found += [f"stage {s.name}: batch_size {s.batch_size} is more than the {rows['train']} training rows" for s in recipe.stages if s.batch_size > rows["train"]]
+                found.append(
+                    f"asks for {resources[f'{kind}_asked']:g} {kind.upper()}, this machine has {resources[f'{kind}_here']}"
+                )
+    found += [
+        f"stage {s.name}: batch_size {s.batch_size} is more than the {rows['train']} training rows"
+        for s in recipe.stages
+        if s.batch_size > rows["train"]
+    ]
     listed = Counter(row.source for row in audit.rows)
     bad = Counter(audit.rows[i].source for i in bad_rows(audit.findings))
     allowed = recipe.dataset.max_bad_fraction
-    found += [f"{n} of {listed[name]} rows of {name} are bad: the run would stop (max_bad_fraction {allowed:g})" for name, n in bad.items() if n > allowed * listed[name]]
+    found += [
+        f"{n} of {listed[name]} rows of {name} are bad: the run would stop (max_bad_fraction {allowed:g})"
+        for name, n in bad.items()
+        if n > allowed * listed[name]
+    ]
     return found

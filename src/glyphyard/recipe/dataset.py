@@ -47,7 +47,9 @@ class SyntheticPlates(Source):
     family: Literal["florida", "us", "brazil"] = "florida"
     count: int = Field(ge=1, le=5_000_000, description="How many crops.")
     seed: int = Field(1, ge=0, description="Another seed, another set.")
-    difficulty: Fraction = Field(1.0, description="Share of the camera's trouble: blur, noise, night, dirt, glare, low resolution.")
+    difficulty: Fraction = Field(
+        1.0, description="Share of the camera's trouble: blur, noise, night, dirt, glare, low resolution."
+    )
 
 
 AnySource = Annotated[PlateTsv | SyntheticPlates, Field(discriminator="kind")]

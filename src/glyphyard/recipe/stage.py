@@ -33,7 +33,9 @@ class LossTerm(Strict):
 
     term: Slug = "ctc"
     weight: float = Field(1.0, ge=0)
-    fade: Fraction | None = Field(None, description="Share of the stage over which the weight falls to zero; it stays when absent.")
+    fade: Fraction | None = Field(
+        None, description="Share of the stage over which the weight falls to zero; it stays when absent."
+    )
 
     def weight_at(self, done: float) -> float:
         """Return the weight when this share of the stage's steps is done."""

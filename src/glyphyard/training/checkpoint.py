@@ -44,7 +44,9 @@ def load_state(path: Path) -> State:
         raise BadInput(str(path), f"is not a checkpoint, or was cut short ({type(error).__name__})", "use another one") from error
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         found = state.get("schema") if isinstance(state, dict) else type(state).__name__
-        raise BadInput(str(path), f"expected a glyphyard checkpoint of schema {SCHEMA}, found {found}", "train it again with this version")
+        raise BadInput(
+            str(path), f"expected a glyphyard checkpoint of schema {SCHEMA}, found {found}", "train it again with this version"
+        )
     return state
 
 
@@ -59,7 +61,9 @@ def put_weights(parts: nn.ModuleDict, weights: dict[str, Tensor], where: str) ->
     """Load weights into those parts that `weights` holds; a part of another shape or with unknown tensors is a `BadInput`."""
     held = {name.split(".", 1)[0] for name in weights}
     if not held & set(parts):
-        raise BadInput(where, f"expected weights of {sorted(parts)}, found {sorted(held)}", "start from a checkpoint of the same recipe")
+        raise BadInput(
+            where, f"expected weights of {sorted(parts)}, found {sorted(held)}", "start from a checkpoint of the same recipe"
+        )
     for name in sorted(held & set(parts)):
         mine = {key.split(".", 1)[1]: value for key, value in weights.items() if key.startswith(f"{name}.")}
         try:
@@ -74,7 +78,9 @@ def check_fingerprints(found: dict[str, Any], expected: dict[str, Any], where: s
     differing = {k: (found.get(k), v) for k, v in expected.items() if found.get(k) != v}
     if differing:
         told = ", ".join(f"{name}: it has {was}, this run {now}" for name, (was, now) in differing.items())
-        raise BadInput(where, f"this state belongs to another run ({told})", "start a new run, or resume with what it was started with")
+        raise BadInput(
+            where, f"this state belongs to another run ({told})", "start a new run, or resume with what it was started with"
+        )
 
 
 @contextmanager
@@ -84,7 +90,9 @@ def disk_trouble(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = "make room and continue with --resume; the last good checkpoint is whole"
-        raise StepFailed(str(target), f"cannot be written ({os.strerror(error.errno) if error.errno else error})", remedy) from error
+        raise StepFailed(
+            str(target), f"cannot be written ({os.strerror(error.errno) if error.errno else error})", remedy
+        ) from error
 
 
 def _same_file(source: Path, target: Path) -> None:

@@ -40,7 +40,9 @@ class Ingest(Protocol):
 class ResidentIngest:
     """Both splits in memory, on the device; an epoch is a permutation of indices."""
 
-    def __init__(self, job: StageJob, task: Task, ranks: Ranks, fingerprint: str, train: ResidentSplit, validation: ResidentSplit) -> None:
+    def __init__(
+        self, job: StageJob, task: Task, ranks: Ranks, fingerprint: str, train: ResidentSplit, validation: ResidentSplit
+    ) -> None:
         self.fingerprint, self.ranks, self.sampling, self.sources = fingerprint, ranks, job.stage.sampling, train.sources
         self.seed, self.batch = order_seed(job), job.stage.batch_size // ranks.world
         self.total = sum(ranks.gather(len(train.texts)))

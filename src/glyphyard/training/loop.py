@@ -43,7 +43,9 @@ class Position:
     standing: Standing = field(default_factory=Standing)
 
 
-def train_stage(job: StageJob, ranks: Ranks, watch: Watch | None = None, make_ingest: IngestMaker = open_ingest) -> CheckpointRecord:
+def train_stage(
+    job: StageJob, ranks: Ranks, watch: Watch | None = None, make_ingest: IngestMaker = open_ingest
+) -> CheckpointRecord:
     """Train one stage to its end, from `last.pt` if there is one, and return the record of its best weights.
 
     Every rank calls this with its own `ranks`. BadInput: a stage that cannot start; StepFailed: one that broke.
@@ -117,7 +119,9 @@ class Loop:
 
     def _lr(self) -> float:
         drops = self.position.standing.drops
-        return self.stage.lr * lr_factor(self.stage.schedule, self.position.steps, self.total_steps, self.ingest.steps_per_epoch, drops)
+        return self.stage.lr * lr_factor(
+            self.stage.schedule, self.position.steps, self.total_steps, self.ingest.steps_per_epoch, drops
+        )
 
     def _epoch_is_over(self) -> bool:
         return self.position.step >= self.ingest.steps_per_epoch or self.position.steps >= self.total_steps
@@ -126,7 +130,9 @@ class Loop:
         # The norm is the same on all ranks, and NaN if any rank's loss was, so all of them stop here together.
         if not torch.isfinite(norm):
             where = f"stage `{self.stage.name}`, epoch {self.position.epoch + 1}, step {self.position.step} (lr {lr:.3g})"
-            raise StepFailed(where, "the loss became NaN or infinite", "try a lower lr, a longer warm-up, clip_norm 1 or precision fp32")
+            raise StepFailed(
+                where, "the loss became NaN or infinite", "try a lower lr, a longer warm-up, clip_norm 1 or precision fp32"
+            )
 
     def _look_up(self, losses: Tensor, lr: float) -> None:
         """Report progress and keep the state, each when its time has come."""
@@ -166,7 +172,9 @@ class Loop:
         position.latest = {name: without_nan(value) for name, value in metrics.items()}
         guard, why = crossed(self.stage.guards, metrics) or (None, "")
         if guard and guard.action == "fail":
-            raise StepFailed(f"stage `{self.stage.name}`, epoch {position.epoch}", f"a guard failed: {why}", "look at metrics.jsonl")
+            raise StepFailed(
+                f"stage `{self.stage.name}`, epoch {position.epoch}", f"a guard failed: {why}", "look at metrics.jsonl"
+            )
         if guard and guard.action == "rollback":
             self._roll_back(why)
             return False
@@ -180,7 +188,9 @@ class Loop:
     def _roll_back(self, why: str) -> None:
         if not self.position.standing.best_epoch:
             where = f"stage `{self.stage.name}`, epoch {self.position.epoch}"
-            raise StepFailed(where, f"a guard asks to go back ({why}), but no epoch was good", "lower the lr, or loosen the guard")
+            raise StepFailed(
+                where, f"a guard asks to go back ({why}), but no epoch was good", "lower the lr, or loosen the guard"
+            )
         self.ranks.barrier()  # rank 0 wrote the file
         self.learner.restore(load_state(self.job.best), str(self.job.best))
 

@@ -136,7 +136,9 @@ class FolderWatch(Watch):
 def scalars(row: EpochRow) -> dict[str, float]:
     """Name an epoch's figures as TensorBoard and MLflow show them: `<stage>/val_cer`, `<stage>/train_loss`, `<stage>/lr`."""
     own = {"train_loss", "val_loss", "lr", "crops_per_s", "seconds"}
-    named = {name if name in own else f"val_{name}": value for name, value in row.items() if name not in ("stage", "epoch", "step")}
+    named = {
+        name if name in own else f"val_{name}": value for name, value in row.items() if name not in ("stage", "epoch", "step")
+    }
     return {f"{row['stage']}/{name}": value for name, value in named.items() if value is not None}
 
 

@@ -30,7 +30,9 @@ def score(read_NT: Tensor, read_lengths_N: Tensor, labels_NL: Tensor, lengths_N:
     pad = torch.nn.functional.pad
     exact_N = (pad(read_NT, (0, width - read_NT.shape[1])) == pad(labels_NL, (0, width - labels_NL.shape[1]))).all(1)
     wrong = (~exact_N).nonzero().squeeze(1)
-    edits = sum(map(_edits, read_NT[wrong].tolist(), read_lengths_N[wrong].tolist(), labels_NL[wrong].tolist(), lengths_N[wrong].tolist()))
+    edits = sum(
+        map(_edits, read_NT[wrong].tolist(), read_lengths_N[wrong].tolist(), labels_NL[wrong].tolist(), lengths_N[wrong].tolist())
+    )
     counts = [len(exact_N), int(exact_N.sum()), int((read_lengths_N == lengths_N).sum()), edits, int(lengths_N.sum())]
     return torch.tensor(counts, dtype=torch.float64)
 

@@ -34,7 +34,9 @@ class Recognition:
 
     def build(self) -> nn.ModuleDict:
         """Return {"model": Crnn}."""
-        return nn.ModuleDict({"model": Crnn(self.recipe.model, self.image.channels, self.image.height, self.alphabet.num_classes)})
+        return nn.ModuleDict(
+            {"model": Crnn(self.recipe.model, self.image.channels, self.image.height, self.alphabet.num_classes)}
+        )
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids after folding, padded with BLANK, and "lengths" (N,)."""

@@ -1,0 +1,268 @@
+"""Recipe → dataset → stages → bundle → scorecard → verdict → report → release, each step recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from glyphyard.cluster.environment import set_defaults
+from glyphyard.core.errors import BadInput, ExitCode
+from glyphyard.core.files import read_json, write_json
+from glyphyard.core.records import BundleRecord, CheckpointRecord, DatasetManifest, Scorecard, Verdict
+from glyphyard.pipeline.live import followed
+from glyphyard.pipeline.run import Run
+from glyphyard.pipeline.step import Step, perform
+from glyphyard.recipe.recipe import Recipe, without_places
+from glyphyard.training.job import BEST, StageJob
+
+TOLD_SHARES = 5  # how often a long preparation says where it is
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run: Path
+    verdict: Verdict
+    exit_code: ExitCode
+
+
+def execute(run: Run, until: str | None = None, only_stage: str | None = None) -> Outcome | None:
+    """Do every step that is not done yet, in order; `until` names the last one (None: all of them)."""
+    set_defaults()
+    steps = steps_of(run, only_stage)
+    if until is not None and until not in (names := [step.name for step in steps]):
+        raise BadInput(f"--until {until}", "no such step", f"this run has {', '.join(names)}")
+    with run.resources:
+        for step in steps:
+            perform(step, run.folder, run.say)
+            if step.name == until:
+                return None
+    from glyphyard.evaluation.gate import exit_code
+
+    verdict = Verdict.read(run.folder / "verdict.json")
+    return Outcome(run.folder, verdict, exit_code(verdict))
+
+
+def steps_of(run: Run, only_stage: str | None = None) -> list[Step]:
+    """Return the run's steps in order."""
+    names = [stage.name for stage in run.recipe.stages]
+    if only_stage is not None and only_stage not in names:
+        raise BadInput(f"--stage {only_stage}", "no such stage", f"the recipe has {', '.join(names)}")
+    stages = [i for i, name in enumerate(names) if only_stage in (None, name)]
+    return [
+        prepare_step(run),
+        *(train_step(run, i) for i in stages),
+        export_step(run),
+        evaluate_step(run),
+        gate_step(run),
+        report_step(run),
+        register_step(run),
+    ]
+
+
+def prepare_step(run: Run) -> Step:
+    """Recipe → DatasetManifest."""
+    from glyphyard.data.prepare import dataset_fingerprint, prepare
+
+    recipe = run.recipe
+    time_steps = recipe.model.time_steps(recipe.dataset.image.width)
+
+    def work() -> str:
+        run.connect()
+        folder = prepare(
+            recipe.dataset,
+            time_steps,
+            run.store,
+            need=("train", "validation", run.suite.split),
+            in_process=recipe.runtime.launcher == "in_process",
+            say=run.say,
+            progress=_telling(run.say),
+        )
+        write_json(run.folder / "dataset.json", {"folder": f"../{folder.relative_to(run.store)}"})
+        manifest = DatasetManifest.read(folder / "manifest.json")
+        rows = ", ".join(f"{split} {record.rows}" for split, record in manifest.splits.items())
+        line = f"prepare: {rows} rows; {manifest.bad_rows} bad; dataset {manifest.fingerprint}"
+        run.say(line)
+        return line
+
+    return Step(
+        "prepare",
+        lambda: {"dataset": dataset_fingerprint(recipe.dataset, time_steps, run.store)},
+        lambda: [run.folder / "dataset.json"],
+        work,
+    )
+
+
+def _telling(say: Callable[[str], None]) -> Callable[[int, int], None]:
+    told = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if (share := done * TOLD_SHARES // max(1, total)) > told:
+            told = share
+            say(f"prepare: {done:,} of {total:,} rows")
+
+    return progress
+
+
+def train_step(run: Run, index: int) -> Step:
+    """DatasetManifest (+ the parent's checkpoint) → Checkpoint."""
+    stage, stage_dir = run.recipe.stages[index], run.stage_dir(index)
+
+    def parent() -> Path | None:
+        if stage.init == "scratch" or (stage.init == "previous" and index == 0):
+            return None
+        return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
+
+    def inputs() -> dict[str, object]:
+        recipe = without_places(run.recipe.to_json())
+        sliced = {k: recipe[k] for k in ("task", "seed", "dataset", "model", "augmentation")}
+        before = parent()
+        return sliced | {
+            "stage": recipe["stages"][index],
+            "dataset_fingerprint": run.manifest.fingerprint,
+            "parent": run.checkpoint(index - 1).sha256 if before and stage.init == "previous" else str(before or ""),
+        }
+
+    def work() -> str:
+        job = StageJob(run.recipe, index, run.dataset, stage_dir, parent())
+        run.connect()
+        run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
+        with followed(stage_dir, run.console):
+            record = _launcher(run.recipe)(job)
+        record.write(stage_dir / "checkpoint.json")
+        best = ", ".join(f"{k} {v:.4f}" for k, v in record.metrics.items() if v is not None)
+        line = f"train: stage {stage.name} {record.stopped} after {record.seconds:.0f} s; best epoch {record.epoch}: {best}"
+        run.say(line)
+        return line
+
+    return Step(f"train-{stage.name}", inputs, lambda: [stage_dir / "best.pt", stage_dir / "checkpoint.json"], work)
+
+
+def _launcher(recipe: Recipe) -> Callable[..., CheckpointRecord]:
+    if recipe.runtime.launcher == "ray":
+        from glyphyard.cluster.train import train_on_ray
+
+        return train_on_ray
+    return _train_here
+
+
+def _train_here(job: StageJob) -> CheckpointRecord:
+    import torch
+
+    from glyphyard.training.loop import train_stage
+    from glyphyard.training.ranks import SingleRank
+
+    wants_gpu = job.recipe.runtime.gpus_per_worker > 0
+    if wants_gpu and not torch.cuda.is_available():
+        raise BadInput(
+            "runtime.gpus_per_worker", "asks for a GPU, torch finds none on this machine", "set it to 0 to train on the CPU"
+        )
+    return train_stage(job, SingleRank("cuda" if wants_gpu else "cpu"))
+
+
+def export_step(run: Run) -> Step:
+    """Checkpoint → Bundle."""
+    last = len(run.recipe.stages) - 1
+
+    def work() -> str:
+        from glyphyard.export.bundle import export_checkpoint
+
+        run.resources.close()  # the cluster's processors are free for what follows
+        record = export_checkpoint(run.recipe, run.stage_dir(last) / BEST, run.dataset, run.bundle, run.say)
+        record.write(run.folder / "steps" / "bundle.json")
+        line = f"export: opset {record.opset}, {record.strings_compared} readings equal to torch's, difference ≤ {record.max_abs_difference:.1e}"
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        return {
+            "checkpoint": run.checkpoint(last).sha256,
+            "export": run.recipe.export.model_dump(mode="json"),
+            "dataset": run.manifest.fingerprint,
+        }
+
+    return Step("export", inputs, lambda: sorted(p for p in run.bundle.iterdir() if p.is_file()), work)
+
+
+def evaluate_step(run: Run) -> Step:
+    """Bundle → Scorecard."""
+
+    def work() -> str:
+        from glyphyard.evaluation.measure import measure
+
+        evaluate = run.recipe.evaluate
+        card = measure(
+            run.bundle, run.dataset, run.suite, run.folder, batch_size=evaluate.batch_size, threads=evaluate.threads, say=run.say
+        )
+        line = (
+            f"evaluate: CER {_rate(card, 'cer')}, exact match {_rate(card, 'exact_match')} on {card.samples} {card.split} crops"
+        )
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        bundle = BundleRecord.read(run.folder / "steps" / "bundle.json")
+        return {"bundle": bundle.files, "suite": run.suite.model_dump(mode="json"), "dataset": run.manifest.fingerprint}
+
+    return Step("evaluate", inputs, lambda: [run.folder / "scorecard.json", run.folder / "samples.parquet"], work)
+
+
+def _rate(card: Scorecard, name: str) -> str:
+    figure = card.figures[name]
+    if figure.value is None:
+        return "–"
+    return f"{figure.value:.2%}" + (f" [{figure.low:.2%}, {figure.high:.2%}]" if figure.low is not None else "")
+
+
+def gate_step(run: Run) -> Step:
+    """Scorecard → Verdict."""
+
+    def work() -> str:
+        from glyphyard.evaluation.gate import judge
+
+        verdict = judge(Scorecard.read(run.folder / "scorecard.json"), run.suite)
+        verdict.write(run.folder / "verdict.json")
+        for finding in verdict.findings:
+            run.say(f"  {finding.outcome}: {finding.message}")
+        line = f"gate: {verdict.outcome}"
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        return {"scorecard": read_json(run.folder / "scorecard.json"), "suite": run.suite.model_dump(mode="json")}
+
+    return Step("gate", inputs, lambda: [run.folder / "verdict.json"], work)
+
+
+def report_step(run: Run) -> Step:
+    """Everything so far → report.html."""
+
+    def work() -> str:
+        from glyphyard.report import write_report
+
+        line = f"report: {write_report(run.folder)}"
+        run.say(line)
+        return line
+
+    return Step("report", lambda: read_json(run.folder / "verdict.json"), lambda: [run.folder / "report.html"], work)
+
+
+def register_step(run: Run) -> Step:
+    """Verdict → Release; only a PASS becomes a model version, and a dead server stops nothing."""
+
+    def work() -> str:
+        from glyphyard.registry import register
+
+        release = register(run.folder, run.recipe, Verdict.read(run.folder / "verdict.json"), run.store, run.say)
+        release.write(run.folder / "release.json")
+        line = f"register: {release.message}"
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        return {"verdict": read_json(run.folder / "verdict.json"), "register": run.recipe.registration.model_dump(mode="json")}
+
+    return Step("register", inputs, lambda: [run.folder / "release.json"], work)
