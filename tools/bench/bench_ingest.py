@@ -4,12 +4,11 @@
 
 Two baselines: crops read from files as a training script does (read, resize, augment, stack), and crops that already
 lie in memory at their final size (augment, stack), which is the kindest one can be to a per-sample loop. The DataLoader
-gets the better of no worker and as many workers as cores. All run in turns; the median turn counts.
+gets the better of no worker and as many workers as cores. One core each unless told: the others belong to the training step. All run in turns; the median turn counts.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 import tempfile
@@ -73,7 +72,7 @@ def resident_rate(images: torch.Tensor) -> float:
     return len(images) / (time.perf_counter() - started)
 
 
-def measure(turns: int = TURNS, cores: int = os.cpu_count() or 1, say: Callable[[str], None] = print) -> dict[str, float]:
+def measure(turns: int = TURNS, cores: int = 1, say: Callable[[str], None] = print) -> dict[str, float]:
     """Run all in turns and return resident ÷ each baseline."""
     torch.set_num_threads(cores)
     cv2.setNumThreads(1)  # in the per-sample loop OpenCV's threads only get in each other's way
@@ -104,4 +103,4 @@ def measure(turns: int = TURNS, cores: int = os.cpu_count() or 1, say: Callable[
 
 
 if __name__ == "__main__":
-    measure(cores=int(sys.argv[1]) if len(sys.argv) > 1 else os.cpu_count() or 1)
+    measure(cores=int(sys.argv[1]) if len(sys.argv) > 1 else 1)

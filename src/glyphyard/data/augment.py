@@ -61,7 +61,8 @@ def _move(images: Tensor, config: AugmentationConfig, signed_8B: np.ndarray) -> 
     _ramp(planes[1], sin * scale_x * aspect, (tan * sin + cos) * scale_y, shift_y)
     if config.perspective:
         depth = torch.empty_like(planes[0])
-        _ramp(depth, *_tilt(config.perspective, signed_8B[6:8]), np.ones_like(angle))
+        tilt_x, tilt_y = _tilt(config.perspective, signed_8B[6:8])
+        _ramp(depth, tilt_x, tilt_y, np.ones_like(angle))
         planes /= depth
     return functional.grid_sample(images, planes.permute(1, 2, 3, 0), mode="bilinear", padding_mode="border", align_corners=False)
 

@@ -5,6 +5,7 @@ Shapes: N images, C channels, H×W pixels, T = ceil(W / 4) time steps, F feature
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from glyphyard.nn.blocks import ChannelsLast, InvertedResidual, Stride, conv_norm
@@ -40,11 +41,14 @@ class Crnn(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(2 * config.hidden, num_classes)
         # Past the LSTM, so that the trunk has a reason to look at letters before the LSTM has learnt to pass them on:
-        # CTC leaves its plateau of blanks after thousands of crops less (docs/results.md).
+        # CTC leaves its plateau of blanks after thousands of crops less.
         self.shortcut = nn.Linear(config.features, num_classes)
 
     def columns(self, images_NCHW: Tensor) -> Tensor:
         """Return what the trunk sees in each column, (T,N,F)."""
+        if images_NCHW.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):  # bf16 was measured to help the LSTM, on CPUs that have it; not convolutions
+                return self.columns(images_NCHW)
         features_NFT = self.collapse(self.trunk(standardised(images_NCHW))).squeeze(2)
         return features_NFT.permute(2, 0, 1)
 
