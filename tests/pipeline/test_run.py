@@ -140,6 +140,8 @@ def test_a_bad_label_file_stops_before_training(tmp_path: Path, content: bytes |
     labels = tmp_path / "labels.txt"
     if content is not None:
         labels.write_bytes(content)
+    if content and "alphabet" in words:
+        (tmp_path / "a.png").write_bytes(b"there, so that only the label is wrong")
     done = glyphyard(
         "run", TINY, *HERE, "--labels", labels, "--set", "dataset.sources.synthetic.count=20", "--store", tmp_path / "store"
     )

@@ -1,7 +1,7 @@
 """`make bench`: every speed we promise, measured on this machine, now.
 
-    .venv/bin/python tools/bench/run.py            # ingest, training through Ray, plan (about 5 minutes)
-    .venv/bin/python tools/bench/run.py --demo     # and `make demo` from an installed environment to its verdict
+.venv/bin/python tools/bench/run.py            # ingest, training through Ray, plan (about 5 minutes)
+.venv/bin/python tools/bench/run.py --demo     # and `make demo` from an installed environment to its verdict
 """
 
 from __future__ import annotations

@@ -47,7 +47,9 @@ class Crnn(nn.Module):
     def columns(self, images_NCHW: Tensor) -> Tensor:
         """Return what the trunk sees in each column, (T,N,F)."""
         if images_NCHW.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            with torch.autocast("cpu", enabled=False):  # bf16 was measured to help the LSTM, on CPUs that have it; not convolutions
+            with torch.autocast(
+                "cpu", enabled=False
+            ):  # bf16 was measured to help the LSTM, on CPUs that have it; not convolutions
                 return self.columns(images_NCHW)
         features_NFT = self.collapse(self.trunk(standardised(images_NCHW))).squeeze(2)
         return features_NFT.permute(2, 0, 1)
