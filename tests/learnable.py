@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from glyphyard.training.ingest import ResidentIngest
 from glyphyard.training.job import StageJob
 from glyphyard.training.loop import train_stage
 from glyphyard.training.ranks import Ranks, SingleRank
-from glyphyard.training.watch import Watch
+from glyphyard.training.watch import EpochRow, Watch
 
 HEIGHT, WIDTH = 32, 64
 
@@ -87,3 +88,23 @@ def train(
 def same_weights(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Say whether two state dicts are equal to the last bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def epochs_of(folder: Path) -> list[EpochRow]:
+    """Return the lines of a stage's metrics.jsonl."""
+    return [json.loads(line) for line in (folder / "stage" / "metrics.jsonl").read_text().splitlines()]
+
+
+class Stop(Exception):
+    """What a killed run looks like from inside the process."""
+
+
+class StopAfter(Watch):
+    """Stops a run when an epoch is written down, but not yet in the checkpoint."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def epoch_ended(self, row: EpochRow) -> None:
+        if row["epoch"] >= self.epochs:
+            raise Stop

@@ -112,3 +112,10 @@ def test_a_state_of_another_run_is_refused_with_both_sides() -> None:
     check_fingerprints({"recipe": "a", "more": 1}, {"recipe": "a"}, "last.pt")
     with pytest.raises(BadInput, match=r"recipe: it has a, this run b"):
         check_fingerprints({"recipe": "a"}, {"recipe": "b"}, "last.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", b"\x80\x02", b"PK\x03\x04", b"\x00" * 100, b"."])
+def test_any_bytes_that_are_no_checkpoint_are_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(BadInput, match=r"last\.pt"):
+        load_state(tmp_path / "last.pt")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from learnable import FromMemory, crops, part, same_weights, tiny_recipe, train
+from learnable import FromMemory, Stop, StopAfter, crops, epochs_of, part, same_weights, tiny_recipe, train
 
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.recipe.recipe import Recipe
@@ -14,11 +14,7 @@ from glyphyard.tasks.catalogue import task_of
 from glyphyard.tasks.recognition.task import Recognition
 from glyphyard.training.checkpoint import load_parts, load_state
 from glyphyard.training.ema import Ema
-from glyphyard.training.watch import EpochRow, Watch
-
-
-def epochs_of(folder: Path) -> list[EpochRow]:
-    return [json.loads(line) for line in (folder / "stage" / "metrics.jsonl").read_text().splitlines()]
+from glyphyard.training.watch import Watch
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, cers: list[float]) -> None:
@@ -27,19 +23,6 @@ def scripted(monkeypatch: pytest.MonkeyPatch, cers: list[float]) -> None:
     monkeypatch.setattr(
         Recognition, "metrics", lambda *_: {"loss": 1.0, "cer": next(script), "exact_match": 0.0, "length_accuracy": 0.0}
     )
-
-
-class Stop(Exception):
-    """What a killed run looks like from inside the process."""
-
-
-class StopAfter(Watch):
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def epoch_ended(self, row: EpochRow) -> None:
-        if row["epoch"] >= self.epochs:
-            raise Stop
 
 
 def test_eight_crops_are_learned_by_heart(tmp_path: Path) -> None:

@@ -66,6 +66,9 @@ class Learner:
     @torch.inference_mode()
     def validate(self, ingest: Ingest) -> dict[str, float]:
         """Measure this rank's share of the validation rows, add all shares up, divide once."""
+        # Since the last forward pass each rank's batch norms have counted a batch of their own; all measure rank 0's.
+        for buffer in self.parts.buffers():
+            self.ranks.lead_(buffer)
         parts = (self.ema.follow_buffers(self.parts) if self.ema else self.parts).eval()
         sums = self.task.new_sums()
         for rows in ingest.validation():

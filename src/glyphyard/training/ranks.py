@@ -24,6 +24,10 @@ class Ranks(Protocol):
         """Add `values` up over all ranks, in place."""
         ...
 
+    def lead_(self, values: Tensor) -> Tensor:
+        """Overwrite `values` by rank 0's, in place."""
+        ...
+
     def gather(self, value: T) -> list[T]:
         """Return every rank's value, by rank, on every rank."""
         ...
@@ -46,6 +50,10 @@ class SingleRank:
         self.device = torch.device(device)
 
     def sum_(self, values: Tensor) -> Tensor:
+        """Return `values`."""
+        return values
+
+    def lead_(self, values: Tensor) -> Tensor:
         """Return `values`."""
         return values
 
@@ -74,6 +82,11 @@ class TorchRanks:
         placed = values.to(self.device)
         dist.all_reduce(placed)
         return values.copy_(placed)
+
+    def lead_(self, values: Tensor) -> Tensor:
+        """Overwrite `values` by rank 0's, in place; they lie on the rank's device."""
+        dist.broadcast(values, src=0)
+        return values
 
     def gather(self, value: T) -> list[T]:
         """Return every rank's value, by rank, on every rank."""
