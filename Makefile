@@ -19,7 +19,7 @@ $(UV):
 	.tools/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(READY): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --python 3.11 --all-extras --no-extra tensorrt --no-progress
+	$(UV) sync --frozen --python 3.11 --all-extras --no-extra tensorrt --no-progress --compile-bytecode
 	@touch $@
 
 env: $(READY) ## the locked environment in .venv/
