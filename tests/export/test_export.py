@@ -86,13 +86,13 @@ def test_the_bundle_holds_and_reads_what_torch_reads(
     exported: tuple[Path, BundleRecord], parts: nn.ModuleDict, recipe: Recipe
 ) -> None:
     folder, record = exported
-    crops = [noisy(i) for i in range(30, 50)]
+    crops = [noisy(i) for i in range(30, 110)]
     model = copy.deepcopy(parts["model"]).eval()
     with torch.inference_mode():
         torch_reads = greedy_decode(model(torch.from_numpy(PIXELS.batch(crops))).numpy(), recipe.dataset.the_alphabet())
     readings = Recognizer(folder).read_many(crops, batch_size=6)
     assert [r.text for r in readings] == [r.text for r in torch_reads]
-    assert len({r.text for r in readings}) >= 4  # it reads something, so the comparison means something
+    assert len({r.text for r in readings}) > 5  # it reads something, so the comparison means something
     assert record.strings_compared >= 2 * 9
     assert 0 <= record.max_abs_difference <= recipe.export.tolerance
 

@@ -163,7 +163,7 @@ def _resources(recipe: Recipe, rows: dict[str, int], store: Path) -> dict[str, A
         "gpus_asked": runtime.workers * runtime.gpus_per_worker,
         "memory_gb_here": round(_memory_bytes() / 1e9, 1),
         "resident_mb_per_worker": round(resident / 1e6, 1),
-        "ingest": "resident" if resident <= runtime.resident_budget_mb * 1e6 else "streamed from disk each epoch",
+        "ingest": "resident" if resident <= runtime.resident_budget_mb * 2**20 else "streamed from disk each epoch",
         "disk_free_gb": round(shutil.disk_usage(place).free / 1e9, 1),
     }
 

@@ -22,7 +22,6 @@ class RuntimeConfig(Strict):
     max_failures: int = Field(
         0, ge=0, description="Worker crashes that Ray Train answers with a restart from the last checkpoint."
     )
-    start_timeout_s: float = Field(300, gt=0, description="How long to wait for the cluster to give the workers.")
 
 
 class EvaluateConfig(Strict):
