@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from glyphyard.core.files import read_json, sha256_file
 from glyphyard.core.records import Scorecard, Verdict
+from glyphyard.data.synth import render_plate
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "recipes" / "tiny" / "florida_crnn.yaml"
@@ -99,12 +102,9 @@ def test_a_bundle_reads_and_is_judged_by_other_verbs(finished: Path, tmp_path: P
 
 @pytest.mark.slow
 def test_the_seed_snippet_reads_the_exported_model_as_written(finished: Path, tmp_path: Path) -> None:
-    import cv2
-    import numpy as np
     import onnxruntime as ort
 
     from glyphyard.core.ctc import greedy_decode
-    from glyphyard.data.synth import render_plate
     from glyphyard.edge import Recognizer
 
     recognizer = Recognizer(finished / "bundle")
@@ -141,7 +141,7 @@ def test_a_bad_label_file_stops_before_training(tmp_path: Path, content: bytes |
     if content is not None:
         labels.write_bytes(content)
     if content and "alphabet" in words:
-        (tmp_path / "a.png").write_bytes(b"there, so that only the label is wrong")
+        cv2.imwrite(str(tmp_path / "a.png"), render_plate(5, 0).image_bgr)  # only the label is wrong
     done = glyphyard(
         "run", TINY, *HERE, "--labels", labels, "--set", "dataset.sources.synthetic.count=20", "--store", tmp_path / "store"
     )

@@ -106,8 +106,12 @@ class DatasetConfig(Strict):
 
     def normalise(self, text: str) -> str:
         """Apply `case` and `drop` to a label."""
-        text = {"upper": text.upper(), "lower": text.lower(), "keep": text}[self.case]
-        return "".join(c for c in text if c not in self.drop)
+        return "".join(_cased(c, self.case) for c in text if c not in self.drop)
+
+
+def _cased(character: str, case: str) -> str:
+    other = {"upper": character.upper(), "lower": character.lower(), "keep": character}[case]
+    return other if len(other) == 1 else character  # ß stays a stranger, rather than become two letters that nobody wrote
 
 
 def _check_group_by(value: str | None) -> str | None:
