@@ -1,0 +1,16 @@
+"""The door `glyphyard`: it opens only where the verbs' packages are; an edge device has the reader and the sync agent."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+
+def entry() -> None:
+    """Run the command line, or say in one line that this install has none (exit 2)."""
+    if importlib.util.find_spec("click") is None:
+        print('glyphyard: this install has no verbs; pip install "glyphyard[train]"', file=sys.stderr)
+        sys.exit(2)
+    from glyphyard.cli.main import main
+
+    main()
