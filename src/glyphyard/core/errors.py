@@ -33,6 +33,10 @@ class BadInput(GlyphyardError):
     """A recipe, a label file, an image, an argument or the machine is not what it has to be (exit 2)."""
 
 
+class TooManyPixels(BadInput):
+    """An image is larger than anything that holds text, and would fill the memory of whoever decodes it."""
+
+
 class StepFailed(GlyphyardError):
     """Training, export or another step broke although its input was good (exit 4)."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from glyphyard.core.errors import BadInput
+from glyphyard.core.errors import BadInput, TooManyPixels
 
 MAX_PIXELS = 32_000_000  # a crop is never this large; decoding a hostile one would take gigabytes
 INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
@@ -70,7 +70,7 @@ def decode_image(data: bytes, name: str = "image", max_pixels: int = MAX_PIXELS)
     """Decode image bytes to BGR or grey uint8; unreadable, truncated or oversized ones are a `BadInput` naming `name`."""
     size = _header_size(data)
     if size and size[0] * size[1] > max_pixels:
-        raise BadInput(name, f"{size[0]}x{size[1]} is more than {max_pixels / 1e6:g} megapixels", "crop or scale it down")
+        raise TooManyPixels(name, f"{size[0]}x{size[1]} is more than {max_pixels / 1e6:g} megapixels", "crop or scale it down")
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:
         raise BadInput(name, "truncated JPEG (it has no end marker)", "copy it again or leave it out")
     try:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from glyphyard.core.errors import BadInput, GlyphyardError
+from glyphyard.core.errors import BadInput, GlyphyardError, TooManyPixels
 from glyphyard.core.files import atomic_path, sha256_bytes
 from glyphyard.core.pixels import PixelContract, decode_image
 from glyphyard.data.findings import Kind
@@ -70,7 +70,7 @@ def _run_row(row: dict[str, Any], pixels: PixelContract, table: dict[str, list[A
         else:
             image, encoded, identity, extra = _read(row["file"], name)
     except BadInput as error:
-        kind = Kind.TOO_MANY_PIXELS if "megapixels" in error.problem else Kind.UNREADABLE_IMAGE
+        kind = Kind.TOO_MANY_PIXELS if isinstance(error, TooManyPixels) else Kind.UNREADABLE_IMAGE
         return {"id": row["id"], "kind": kind.value, "detail": f"{name}: {error.problem}"}
     table["id"].append(row["id"])
     table["pixels"].append(pixels.resize(image).tobytes())
