@@ -10,4 +10,5 @@ def test_an_install_without_verbs_says_so_in_one_line() -> None:
     code = "import sys; sys.modules['click'] = None; from glyphyard.cli import entry; entry()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1 and "glyphyard[train]" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "glyphyard[train]" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,57 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from fakes.run_folders import a_recipe, a_run, registered
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import canonical_json, read_json, sha256_bytes, sha256_file, write_json
-from glyphyard.core.records import Figure, Finding, Release, Scorecard, Verdict
-from glyphyard.recipe.recipe import Recipe
-from glyphyard.registry import Tracking, attach_report, history, models, promote, push, register, rollback
+from glyphyard.core.files import read_json, sha256_file, write_json
+from glyphyard.core.records import Release, Scorecard
+from glyphyard.registry import Tracking, attach_report, history, models, promote, push, rollback
 from glyphyard.registry.tracking import connected
 
 SECRET = "pa55/w@rd"
-
-
-def a_recipe(model_name: str = "reader", **registration: Any) -> Recipe:
-    return Recipe.model_validate(
-        {
-            "name": "tiny",
-            "task": "recognition",
-            "dataset": {"sources": [{"kind": "synthetic_plates", "name": "made", "count": 10}]},
-            "stages": [{"name": "main", "epochs": 2}],
-            "evaluate": {"suite": "suite.yaml"},
-            "register": {"model_name": model_name, **registration},
-        }
-    )
-
-
-def a_run(store: Path, name: str, outcome: str | None = "PASS", cer: float = 0.01, recipe: Recipe | None = None) -> Path:
-    """Write a run folder with everything that registration looks at."""
-    run = store / name
-    bundle, stage = run / "bundle", run / "stages" / "0-main"
-    (bundle / "targets").mkdir(parents=True)
-    stage.mkdir(parents=True)
-    write_json(run / "recipe.json", (recipe or a_recipe()).to_json())
-    (bundle / "model.onnx").write_bytes(name.encode() * 100)
-    (bundle / "targets" / "plan.json").write_text("{}")
-    write_json(bundle / "bundle.json", {"name": name, "files": {"model.onnx": sha256_file(bundle / "model.onnx")}})
-    lines = [{"epoch": e, "loss": 1 / e, "validation": {"cer": 0.1 / e}, "note": "x", "nan": float("nan")} for e in (1, 2)]
-    (stage / "metrics.jsonl").write_text("\n".join(json.dumps(line) for line in lines) + '\n{"epoch": 3, "lo')
-    figures = {"cer": Figure(cer, cer / 2, cer * 2, 900), "exact_match": Figure(0.95, 0.9, 0.97, 150)}
-    card = Scorecard(
-        "plates", "d" * 16, "test", "e" * 64, sha256_file(bundle / "bundle.json"), 150, 140, 0.95, figures, {}, [], [], [], {}
-    )
-    card.write(run / "scorecard.json")
-    if outcome:
-        scorecard_sha256 = sha256_bytes(canonical_json(card.to_json()).encode())
-        finding = Finding("cer < 0.05", outcome, cer, cer / 2, cer * 2, 0.05, 150, "words")
-        Verdict(outcome, "plates", [finding], "words", scorecard_sha256).write(run / "verdict.json")
-    return run
-
-
-def registered(run: Path, recipe: Recipe, store: Path, said: list[str] | None = None) -> Release:
-    verdict = Verdict.read(run / "verdict.json") if (run / "verdict.json").exists() else None
-    return register(run, recipe, verdict, store, (said if said is not None else []).append)
 
 
 @dataclass
@@ -99,7 +58,13 @@ def test_a_pass_becomes_a_version_with_the_whole_bundle(world: World, tmp_path: 
         assert version.tags["run_folder"] == "run-1"
         assert version.tags["bundle_sha256"] == sha256_file(run / "bundle" / "bundle.json")
         assert version.tags["cer"] == "0.01"
+        assert (version.tags["cer_low"], version.tags["cer_high"]) == ("0.005", "0.02")
+        assert version.tags["gate"] == "PASS: cer < 0.05"
         assert version.tags["recipe_fingerprint"] == a_recipe().fingerprint
+        assert version.tags["sha256/model.onnx"] == sha256_file(run / "bundle" / "model.onnx")
+        assert version.tags["checkpoint_sha256"] == "c" * 64
+        manifest = Path(client.download_artifacts(version.run_id, "dataset_manifest.json", str(tmp_path)))
+        assert version.tags["dataset_manifest_sha256"] == sha256_file(manifest)
         here = Path(client.download_artifacts(version.run_id, "bundle", str(tmp_path)))
         for path in (p for p in (run / "bundle").rglob("*") if p.is_file()):
             assert (here / path.relative_to(run / "bundle")).read_bytes() == path.read_bytes()
@@ -231,8 +196,9 @@ def test_champion_moves_forward_and_back_with_a_trace(world: World) -> None:
     promote("crnn", "1", world.tracking, by="anna", why="first", say=said.append)
     promote("crnn", "candidate", world.tracking, by="ben", why="better", say=said.append)
     assert aliases_of(world, "crnn") == {"champion": "3", "previous": "1", "candidate": "3"}
-    assert any("champion" in line and "3.00%" in line for line in said)
-    assert any("1.00%" in line for line in said)
+    assert any("champion" in line and "3.00% [1.50%, 6.00%]" in line for line in said)
+    assert any("challenger" in line and "1.00%" in line for line in said)
+    assert any("CER -2.00 points" in line for line in said)
     rollback("crnn", world.tracking, by="anna", why="night reads", say=said.append)
     assert aliases_of(world, "crnn") == {"champion": "1", "previous": "3", "candidate": "3"}
     trail = [(p.action, p.by, p.from_version, p.version, p.why) for p in history(world.tracking, "crnn")]
@@ -241,6 +207,9 @@ def test_champion_moves_forward_and_back_with_a_trace(world: World) -> None:
         ("promote", "ben", "1", "3", "better"),
         ("rollback", "anna", "3", "1", "night reads"),
     ]
+    runs = {v.version: v.run_id for v in models(world.tracking, "crnn")}
+    last = history(world.tracking, "crnn")[-1]
+    assert (last.run_id, last.from_run_id) == (runs["1"], runs["3"])
     tags = models(world.tracking, "crnn")[-1].tags
     assert tags["promotion.by"] == "anna"
     assert tags["promotion.from_version"] == "3"
@@ -263,6 +232,78 @@ def test_promotion_refuses_what_did_not_pass(world: World) -> None:
         rollback("hand", world.tracking, by="anna", why="hope")
     with pytest.raises(BadInput, match="not in the registry"):
         promote("nobody", "1", world.tracking, by="anna", why="hope")
+
+
+TAMPERED: dict[str, tuple[str, bytes, str]] = {
+    "a verdict that fails": ("verdict.json", b'{"outcome": "FAIL"}', "no PASS"),
+    "a verdict about another scorecard": ("verdict.json", b'{"outcome": "PASS", "scorecard_sha256": "0"}', "another scorecard"),
+    "another scorecard": ("scorecard.json", b'{"bundle_sha256": "0"}', "another scorecard"),
+    "no JSON": ("verdict.json", b"nothing", "JSON"),
+    "another model in the bundle": ("bundle/model.onnx", b"evil", "sha256 differs"),
+}
+
+
+@pytest.fixture(scope="module")
+def twice(world: World) -> Path:
+    """The artifacts of a registered version whose tags say PASS; the champion is version 1."""
+    recipe = a_recipe("forged")
+    registered(a_run(world.store, "run-forged-1", recipe=recipe), recipe, world.store)
+    promote("forged", "1", world.tracking, by="anna", why="first", say=lambda line: None)
+    registered(a_run(world.store, "run-forged-2", recipe=recipe), recipe, world.store)
+    with connected(world.tracking) as client:
+        source = str(client.get_model_version("forged", "2").source)
+    return Path(source.removeprefix("file://").replace("%20", " ")).parent
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_tags_that_say_pass_are_not_believed_against_the_files(world: World, twice: Path, what: str) -> None:
+    name, data, reason = TAMPERED[what]
+    before = (twice / name).read_bytes()
+    (twice / name).write_bytes(data)
+    try:
+        with pytest.raises(BadInput, match=reason) as caught:
+            promote("forged", "2", world.tracking, by="anna", why="hope")
+        assert "forged version 2" in str(caught.value)
+    finally:
+        (twice / name).write_bytes(before)
+    assert aliases_of(world, "forged")["champion"] == "1"
+
+
+def test_tags_that_say_pass_need_a_run(world: World) -> None:
+    with connected(world.tracking) as client:
+        client.create_registered_model("bare")
+        client.create_model_version("bare", "runs:/x/y", tags={"verdict": "PASS"})
+    with pytest.raises(BadInput, match="no run"):
+        promote("bare", "1", world.tracking, by="anna", why="hope")
+
+
+@pytest.mark.parametrize("why", ["", "  "])
+def test_without_a_reason_nothing_moves(world: World, why: str) -> None:
+    with pytest.raises(BadInput, match="--why"):
+        promote("reader", "1", world.tracking, by="anna", why=why)
+    with pytest.raises(BadInput, match="--why"):
+        rollback("reader", world.tracking, by="anna", why=why)
+
+
+def test_a_champion_that_moves_while_one_decides_is_not_moved_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = a_recipe("race")
+    for i in (1, 2, 3):
+        registered(a_run(world.store, f"run-race-{i}", recipe=recipe), recipe, world.store)
+    promote("race", "1", world.tracking, by="anna", why="first", say=lambda line: None)
+
+    moved: list[Any] = []
+
+    def someone_else(old: Any, new: Any) -> list[str]:
+        moved[0].set_registered_model_alias("race", "champion", "2")
+        return []
+
+    module = sys.modules["glyphyard.registry.promote"]  # the name in the package is the function
+    monkeypatch.setattr(module, "check_evidence", lambda client, version: moved.append(client))
+    monkeypatch.setattr(module, "compared", someone_else)
+    with pytest.raises(StepFailed, match="meanwhile"):
+        promote("race", "3", world.tracking, by="ben", why="mine")
+    assert aliases_of(world, "race")["champion"] == "2"
+    assert len(history(world.tracking, "race")) == 1
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:

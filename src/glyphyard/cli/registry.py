@@ -28,7 +28,7 @@ def audited(function: FC) -> FC:
     by = click.option(
         "--by", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", show_default="you", help="Who decides."
     )
-    why = click.option("--why", default="", help="The reason, for the audit trail.")
+    why = click.option("--why", required=True, help="The reason, for the audit trail.")
     return by(why(function))
 
 
@@ -40,14 +40,18 @@ def _tracking(store: Path, uri: str | None) -> Tracking:
 
 @click.command(epilog="Example: glyphyard models alpr-florida-ocr-crnn")
 @click.argument("model", required=False)
+@click.option("--history", "trail", is_flag=True, help="Who moved MODEL's champion, when and why, in place of its versions.")
 @tracking_option
 @store_option
 @json_option
-def models(model: str | None, tracking_uri: str | None, store: Path, as_json: bool) -> None:
+def models(model: str | None, trail: bool, tracking_uri: str | None, store: Path, as_json: bool) -> None:
     """List registered versions with their aliases and the gate's figures."""
     from glyphyard.registry import models as list_models
-    from glyphyard.registry.promote import figures_line
+    from glyphyard.registry.evidence import figures_line
 
+    if trail:
+        _history(model, _tracking(store, tracking_uri), as_json)
+        return
     found = list_models(_tracking(store, tracking_uri), model)
     if as_json:
         print_json([version.to_json() for version in found])
@@ -57,6 +61,20 @@ def models(model: str | None, tracking_uri: str | None, store: Path, as_json: bo
         )
     if not found and not as_json:
         click.echo("no model is registered yet", err=True)
+
+
+def _history(model: str | None, tracking: Tracking, as_json: bool) -> None:
+    from glyphyard.registry import history
+
+    if model is None:
+        raise click.UsageError("--history needs a MODEL")
+    moves = history(tracking, model)
+    if as_json:
+        print_json([move.to_json() for move in moves])
+    for move in () if as_json else moves:
+        click.echo(
+            f"{move.when}  {move.action:<8} {move.from_version or '–'} → {move.version}  {move.by}: {move.why}  (run {move.run_id or '?'})"
+        )
 
 
 @click.command(epilog="Example: glyphyard promote alpr-florida-ocr-crnn candidate --why 'better at night'")

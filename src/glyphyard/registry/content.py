@@ -12,11 +12,13 @@ from typing import Any
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import canonical_json, fingerprint, read_json, sha256_bytes, sha256_file
+from glyphyard.core.naming import figure_name, stage_title
 from glyphyard.core.records import Scorecard, Verdict
 from glyphyard.core.redact import redact
 from glyphyard.recipe.recipe import without_places
 
 PARAM_LIMIT = 5900  # characters; MLflow refuses or cuts at 6000
+TAG_LIMIT = 4900  # and tags at 5000
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,27 @@ class RunContent:
             raise BadInput(
                 str(self.folder), "the gate passed, but the bundle or its scorecard is missing", "run the recipe again"
             )
-        scorecard_sha256 = sha256_bytes(canonical_json(self.scorecard.to_json()).encode("utf-8"))
+        # As it was written: a newer version of the record may have more fields than the judge saw.
+        scorecard_sha256 = json_sha256(read_json(self.folder / "scorecard.json"))
         if self.verdict.scorecard_sha256 != scorecard_sha256:
             raise BadInput(str(self.folder / "verdict.json"), "judges another scorecard than the one beside it", "judge it again")
         if self.scorecard.bundle_sha256 != self.bundle_sha256:
             raise BadInput(
                 str(self.folder / "scorecard.json"), "measures another bundle than the one beside it", "measure it again"
             )
+
+    @property
+    def dataset_manifest(self) -> Path | None:
+        """The manifest of the prepared dataset, where it is still there."""
+        record = self.folder / "dataset.json"
+        path = self.folder / str(read_json(record).get("folder", "")) / "manifest.json" if record.is_file() else None
+        return path if path and path.is_file() else None
+
+    @property
+    def _bundle(self) -> dict[str, Any]:
+        path = self.folder / "bundle" / "bundle.json"
+        value = read_json(path) if path.is_file() else {}
+        return value if isinstance(value, dict) else {}
 
     @property
     def identity(self) -> dict[str, str]:
@@ -87,12 +103,19 @@ class RunContent:
         found["recipe"] = self.recipe.get("name")
         found["recipe_fingerprint"] = fingerprint(without_places(self.recipe))
         found["dataset_fingerprint"] = self.dataset_fingerprint
+        if self.dataset_manifest:
+            found["dataset_manifest_sha256"] = sha256_file(self.dataset_manifest)
+        found |= {f"sha256/{_legal(name)}": sha256 for name, sha256 in self._bundle.get("files", {}).items()}
+        found["checkpoint_sha256"] = self._bundle.get("provenance", {}).get("checkpoint_sha256")
         if self.verdict:
             found |= {"verdict": self.verdict.outcome, "suite": self.verdict.suite}
             found["scorecard_sha256"] = self.verdict.scorecard_sha256
+            found["gate"] = "; ".join(f"{f.outcome}: {f.rule}" for f in self.verdict.findings)[:TAG_LIMIT]
         if self.scorecard:
             found |= {"split_sha256": self.scorecard.split_sha256, "samples": self.scorecard.samples}
-            found |= {name: f"{figure.value:.6g}" for name, figure in self.scorecard.figures.items() if figure.value is not None}
+            for name, figure in self.scorecard.figures.items():
+                bounds = {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
+                found |= {_legal(n): f"{v:.6g}" for n, v in bounds.items() if v is not None}
         return {name: str(value) for name, value in found.items() if value is not None}
 
     def params(self) -> dict[str, str]:
@@ -103,14 +126,25 @@ class RunContent:
         """Return each stage's metrics by epoch, and the scorecard's figures."""
         points = []
         for path in sorted((self.folder / "stages").glob("*/metrics.jsonl")):
-            stage = path.parent.name.partition("-")[2] or path.parent.name
+            number, _, name = path.parent.name.partition("-")
+            stages = len(self.recipe.get("stages") or ())
+            stage = stage_title(name, int(number), stages) if name and number.isdigit() else path.parent.name
             for step, record in enumerate(_records(path), 1):
                 at = int(record.get("epoch", step))
-                points += [Point(f"{stage}/{_legal(name)}", v, at) for name, v in numbers(record) if name != "epoch"]
+                points += [
+                    Point(f"{stage}/{_legal(figure_name(key))}", v, at)
+                    for key, v in numbers(record)
+                    if key not in ("epoch", "step")
+                ]
         for name, figure in (self.scorecard.figures if self.scorecard else {}).items():
             bounds = {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
             points += [Point(f"gate/{_legal(n)}", v, 0) for n, v in bounds.items() if v is not None and math.isfinite(v)]
         return points
+
+
+def json_sha256(value: Any) -> str:
+    """Return the SHA-256 of a JSON value's canonical text: what a verdict calls its scorecard by."""
+    return sha256_bytes(canonical_json(value).encode("utf-8"))
 
 
 def bundle_identity(bundle: Path) -> str | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.core.records import Record
+from glyphyard.registry.evidence import ModelVersion, check_evidence, compared
 from glyphyard.registry.tracking import Tracking, connected
+from glyphyard.registry.turn import one_at_a_time
 
 CHAMPION, PREVIOUS = "champion", "previous"
 Say = Callable[[str], None]
@@ -28,46 +30,66 @@ class Promotion(Record):
     by: str
     when: str
     why: str
-
-
-@dataclass(frozen=True)
-class ModelVersion(Record):
-    """One version as the registry has it: its aliases, the gate's figures and its lineage."""
-
-    model_name: str
-    version: str
-    aliases: list[str]
-    created: str
-    run_id: str | None
-    tags: dict[str, str]
+    run_id: str | None = None
+    from_run_id: str | None = None
 
 
 def promote(model_name: str, version: str, tracking: Tracking, *, by: str, why: str, say: Say = print) -> Promotion:
-    """Make `version` (a number or an alias such as `candidate`) the champion; a version without a passing verdict is refused."""
-    with _registry(tracking, model_name) as client:
+    """Make `version` (a number or an alias such as `candidate`) the champion.
+
+    Its verdict must be a PASS, in its tags and in the files of its run, about the very bundle that is stored there; `why`
+    is part of the audit trail. Two promoters at once: one of them is told so and changes nothing.
+    """
+    _reasoned(model_name, why)
+    with _registry(tracking, model_name) as client, _turn(client, tracking, model_name, by):
         aliases = _aliases(client, model_name)
         number = str(aliases.get(str(version), version))
         challenger = _get(client, model_name, number, aliases)
-        if (outcome := challenger.tags.get("verdict")) != "PASS":
-            problem = f"its verdict is {outcome or 'missing'}, only a PASS may become champion"
-            raise BadInput(f"{model_name} version {number}", problem, "train again, or judge it with `glyphyard evaluate`")
-        champion = aliases.get(CHAMPION)
-        for role, entry in (("champion", champion and _get(client, model_name, champion, aliases)), ("challenger", challenger)):
-            if entry:
-                say(f"{role:<10} version {entry.version}: {figures_line(entry.tags)}")
-        return _move(client, Promotion("promote", model_name, number, champion, by, _now(), why), say)
+        _passed(challenger)
+        check_evidence(client, challenger)
+        champion = _get(client, model_name, aliases[CHAMPION], aliases) if CHAMPION in aliases else None
+        for line in compared(champion, challenger):
+            say(line)
+        return _move(client, _promotion("promote", challenger, champion, by, why), say)
 
 
 def rollback(model_name: str, tracking: Tracking, *, by: str, why: str, say: Say = print) -> Promotion:
     """Make `previous` the champion again; the two change places, so a second rollback undoes the first."""
-    with _registry(tracking, model_name) as client:
+    _reasoned(model_name, why)
+    with _registry(tracking, model_name) as client, _turn(client, tracking, model_name, by):
         aliases = _aliases(client, model_name)
-        champion, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
-        if previous is None or previous == champion:
+        number, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
+        if previous is None or previous == number:
             remedy = f"promote a version with `glyphyard promote {model_name} VERSION`"
             raise BadInput(model_name, "there is no previous champion to go back to", remedy)
-        _get(client, model_name, previous, aliases)
-        return _move(client, Promotion("rollback", model_name, previous, champion, by, _now(), why), say)
+        old = _get(client, model_name, previous, aliases)
+        _passed(old)  # a device refuses any other
+        champion = _get(client, model_name, number, aliases) if number else None
+        return _move(client, _promotion("rollback", old, champion, by, why), say)
+
+
+def _promotion(action: str, to: ModelVersion, champion: ModelVersion | None, by: str, why: str) -> Promotion:
+    left = (champion.version, champion.run_id) if champion else (None, None)
+    return Promotion(action, to.model_name, to.version, left[0], by, _now(), why.strip(), to.run_id, left[1])
+
+
+def _reasoned(model_name: str, why: str) -> None:
+    if not why.strip():
+        raise BadInput(model_name, "no reason is given for the audit trail", "say --why '…'")
+
+
+def _passed(version: ModelVersion) -> None:
+    if (outcome := version.tags.get("verdict")) != "PASS":
+        problem = f"its verdict is {outcome or 'missing'}, only a PASS may become champion"
+        remedy = "train again, or judge it with `glyphyard evaluate`"
+        raise BadInput(f"{version.model_name} version {version.version}", problem, remedy)
+
+
+@contextmanager
+def _turn(client: Any, tracking: Tracking, name: str, by: str) -> Iterator[None]:
+    """Hold the model for one promoter: the embedded database is under a file lock already, a server has none."""
+    with nullcontext() if tracking.database else one_at_a_time(client, name, by):
+        yield
 
 
 def models(tracking: Tracking, model_name: str | None = None) -> list[ModelVersion]:
@@ -92,27 +114,19 @@ def history(tracking: Tracking, model_name: str) -> list[Promotion]:
         return [Promotion.from_json(json.loads(v), k) for k, v in sorted(tags.items()) if k.startswith("audit.")]
 
 
-def figures_line(tags: dict[str, str]) -> str:
-    """Return the gate's figures of a version in one line."""
-
-    def percent(name: str) -> str:
-        return f"{float(tags[name]):.2%}" if name in tags else "unknown"
-
-    judged = f"{tags.get('samples', '?')} samples of {tags.get('suite', 'no suite')}"
-    return f"CER {percent('cer')}, exact {percent('exact_match')} on {judged}"
-
-
 def _move(client: Any, move: Promotion, say: Say) -> Promotion:
     name = move.model_name
     if move.version == move.from_version:
         say(f"{name} version {move.version} is the champion already")
         return move
+    if _aliases(client, name).get(CHAMPION) != move.from_version:  # since it was shown and decided upon
+        raise StepFailed(name, "someone else moved champion meanwhile", "look at `glyphyard models` and decide again")
     if move.from_version:  # first: a break after this line leaves the champion as it was
         client.set_registered_model_alias(name, PREVIOUS, move.from_version)
     client.set_registered_model_alias(name, CHAMPION, move.version)
     record = asdict(move)
     client.set_registered_model_tag(name, f"audit.{move.when}", json.dumps(record, ensure_ascii=False))
-    for key in ("action", "by", "when", "why", "from_version"):
+    for key in ("action", "by", "when", "why", "from_version", "from_run_id"):
         client.set_model_version_tag(name, move.version, f"promotion.{key}", str(record[key] or ""))
     # A server has no compare-and-swap: whoever wrote last has won, and both must learn it.
     if (now := _aliases(client, name).get(CHAMPION)) != move.version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -145,7 +146,11 @@ def _upload(client: Any, run: Any, content: RunContent) -> None:
     for name in ("scorecard.json", "verdict.json", "dataset.json", "audit.json", "environment.json", "report.html"):
         if (content.folder / name).is_file():
             client.log_artifact(run_id, str(content.folder / name))
-    with tempfile.TemporaryDirectory() as folder:  # not the file itself: its tracking URI may hold a password
+    with tempfile.TemporaryDirectory() as folder:
+        if content.dataset_manifest:
+            copied = Path(shutil.copy(content.dataset_manifest, Path(folder) / "dataset_manifest.json"))
+            client.log_artifact(run_id, str(copied))
+        # Not the file itself: its tracking URI may hold a password.
         cleaned = Path(folder) / "recipe.json"
         cleaned.write_text(redact((content.folder / "recipe.json").read_text(encoding="utf-8")), encoding="utf-8")
         client.log_artifact(run_id, str(cleaned))

@@ -1,0 +1,282 @@
+"""One poll: put right what a power cut left, then make the device serve what the registry's alias names, or keep what works."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
+from glyphyard.edge.sync import disk
+from glyphyard.edge.sync.config import MIB, SyncConfig
+from glyphyard.edge.sync.download import Tampered, download
+from glyphyard.edge.sync.registry import Refused, Registry, Unreachable, Version
+from glyphyard.edge.sync.service import Service, Unhealthy
+from glyphyard.edge.sync.shelf import Shelf
+from glyphyard.edge.sync.state import ATTEMPTS, Swap, SyncState
+from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest, try_bundle
+
+FOLLOW = 3  # times that one poll goes after an alias that moves while it downloads
+GOOD = ("current", "updated")
+Say = Callable[[str], None]
+Trial = Callable[[TrialRequest], TrialReport]
+
+
+class Moved(StepFailed):
+    """The alias names another version than the one that is being installed."""
+
+
+class Agent:
+    """Looks after one folder of one device; call `poll` as often as you like, in one thread, under the folder's lock."""
+
+    def __init__(
+        self,
+        config: SyncConfig,
+        registry: Registry | None = None,
+        service: Service | None = None,
+        trial: Trial = try_bundle,
+        say: Say = print,
+    ) -> None:
+        self.config, self.shelf, self._trial, self._say = config, Shelf(Path(config.root)), trial, say
+        self._registry = registry or Registry(config.registry, config.credentials())
+        self._service = service or Service(config.tell, config.health)
+        self.state = SyncState.load(self.shelf.state, config.model, config.alias)
+
+    def poll(self) -> SyncState:
+        """Do one round and return the state; whatever fails is an outcome, and the model in use stays in use."""
+        try:
+            self._recover()
+            outcome, message = self._follow()
+        except Unreachable as error:
+            outcome, message = "unreachable", self._no_fault(error)
+        except (Refused, Rejected, Tampered) as error:
+            outcome, message = "refused", str(error)
+        except Unhealthy as error:
+            outcome, message = "unhealthy", str(error)
+        except (GlyphyardError, OSError) as error:
+            outcome, message = "failed", self._no_fault(error)
+        self._note(outcome, message)
+        return self.state
+
+    def _no_fault(self, error: Exception) -> str:
+        """Say why a poll ended; nobody died, so it does not count against the version."""
+        self.state.attempts.pop(self.state.wanted or "", None)
+        return " ".join(str(error).split())
+
+    def forgive(self, key: str) -> bool:
+        """Take a version (its key or its number) out of quarantine; True if it was there."""
+        found = [k for k in self.state.quarantine if key in (k, k.partition("-")[0])]
+        for k in found:
+            del self.state.quarantine[k]
+        self.state.save(self.shelf.state)
+        return bool(found)
+
+    def _note(self, outcome: str, message: str) -> None:
+        state = self.state
+        if (outcome, message) != (state.outcome, state.message):
+            self._say(f"{outcome}: {message}")
+        state.outcome, state.message, state.serving = outcome, message, self.shelf.current()
+        state.failures = 0 if outcome in GOOD or outcome == "quarantined" else state.failures + 1
+        state.when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        try:
+            state.save(self.shelf.state)
+        except OSError as error:  # a full disk: the state of before the poll is still there, whole
+            self._say(f"cannot write {self.shelf.state} ({error.strerror})")
+
+    # What a power cut, a full disk or a bad block may have left
+
+    def _recover(self) -> None:
+        self.shelf.prepare()
+        self._finish_swap()
+        serving = self.shelf.current()
+        if serving is not None and self.shelf.holds(serving):
+            return
+        spare = self._spare(serving)
+        if spare is not None:
+            self._say(f"{serving or 'no version'} is damaged or missing; going back to {spare}")
+            self.shelf.point(spare)
+            self._tell(spare)
+            self.state.rollbacks += 1
+
+    def _finish_swap(self) -> None:
+        swap, serving = self.state.swap, self.shelf.current()
+        if swap is None:
+            return
+        if serving == swap.new and self.shelf.holds(swap.new):
+            if self.state.try_again(swap.new) <= ATTEMPTS:
+                self.state.save(self.shelf.state)
+                self._settle(swap)
+            else:
+                self._go_back(swap, f"agent or device died {ATTEMPTS} times while it was made to serve", certain=True)
+            return
+        if serving not in (None, swap.new) and self.shelf.holds(str(serving)):  # it moved back, or never moved
+            self._tell(serving)
+        self.state.swap = None
+        self.state.save(self.shelf.state)
+
+    def _spare(self, without: str | None) -> str | None:
+        """Return the last version that was healthy here and is whole, `without` aside; an untried one never serves."""
+        return next((k for k in reversed(self.state.good) if k != without and self.shelf.holds(k)), None)
+
+    # What the alias names
+
+    def _follow(self) -> tuple[str, str]:
+        for _ in range(FOLLOW):
+            version = self._registry.resolve(self.config.model, self.config.alias)
+            key, serving = version.key, self.shelf.current()
+            self.state.wanted = key
+            if key == serving and self.shelf.holds(key):
+                self.state.confirm(key)
+                self._prune()
+                return "current", f"version {version.number} serves"
+            if key in self.state.quarantine:
+                return "quarantined", f"version {version.number} is not tried again: {self.state.quarantine[key]}"
+            try:
+                self._install(version)
+                self._still(version)
+            except Moved:
+                self.state.attempts.pop(key, None)
+                continue
+            self._swap(key)
+            return "updated", f"version {version.number} serves" + (f" (was {serving})" if serving else "")
+        raise Unreachable(self.config.model, f"{self.config.alias} keeps moving", "the next poll looks again")
+
+    def _still(self, version: Version) -> None:
+        if self._registry.resolve(self.config.model, self.config.alias).key != version.key:
+            raise Moved(version.key, "the alias has moved on")
+
+    def _install(self, version: Version) -> None:
+        """Bring a version to the shelf and try it there; a content that is wrong for good is quarantined."""
+        key = version.key
+        if not self.shelf.holds(key):
+            try:
+                self._download(version)
+            except Refused as error:
+                self.state.condemn(key, str(error))
+                disk.remove(self.shelf.staging / key)
+                raise
+            except Tampered as error:
+                if self.state.try_again(f"download of {key}") >= ATTEMPTS:
+                    self.state.condemn(key, f"{ATTEMPTS} downloads were wrong; {error}")
+                    disk.remove(self.shelf.staging / key)
+                raise
+            self.state.attempts.pop(f"download of {key}", None)
+        self._examine(key)
+
+    def _download(self, version: Version) -> None:
+        self._say(f"version {version.number}: downloading")
+        staged = self.shelf.stage(version)
+
+        def came(count: int) -> None:
+            self.state.downloaded_bytes += count
+
+        def room(needed: int) -> None:
+            if shutil.disk_usage(self.shelf.root).free < needed + MIB:
+                self._prune(2)
+            if (free := shutil.disk_usage(self.shelf.root).free) < needed + MIB:
+                raise StepFailed(str(self.shelf.root), f"{free >> 20} MiB free, {needed >> 20} needed", "free some space")
+
+        limit = int(self.config.max_bundle_mib * MIB)
+        download(self._registry, version, staged, limit, came, room, lambda: self._still(version))
+        self.shelf.shelve(version, staged)
+
+    def _examine(self, key: str) -> None:
+        """Run the trial; before a version is blamed, the one in use must pass the same trial."""
+        if self.state.try_again(key) > ATTEMPTS:
+            self.state.condemn(key, f"agent or device died {ATTEMPTS} times while trying it")
+            raise Rejected(key, self.state.quarantine[key])
+        self.state.save(self.shelf.state)
+        serving = self.shelf.current()
+        reference = serving if serving not in (None, key) and self.shelf.holds(str(serving)) else None
+        try:
+            report = self._trial(self._request(key, reference))
+        except Rejected as error:
+            self._blame(key, reference, error)
+            raise
+        if report.engine:
+            self.state.engines[key] = report.engine
+        seen = f"{report.golden} golden crops read as they should on {report.runtime[0] if report.runtime else 'this device'}"
+        self._say(
+            f"{key}: {seen}" + (f", {report.disagreements} of {report.canary} canary crops differ" if report.canary else "")
+        )
+
+    def _request(self, key: str, reference: str | None) -> TrialRequest:
+        serving = str(self.shelf.folder(reference)) if reference else None
+        cache = str(self.shelf.root / "engines")
+        return TrialRequest(str(self.shelf.folder(key)), serving, cache, self.config.trial, self.config.queue)
+
+    def _blame(self, key: str, reference: str | None, error: Rejected) -> None:
+        if reference is None:  # nothing to compare with: a few more tries, then no more
+            if self.state.attempts.get(key, 0) >= ATTEMPTS:
+                self.state.condemn(key, str(error))
+            return
+        self.state.attempts.pop(key, None)
+        try:
+            self._trial(self._request(reference, None))
+        except Rejected as same:
+            raise StepFailed("trial", f"this device cannot run the model in use either ({same})", "mend the device") from error
+        self.state.condemn(key, str(error))
+
+    # The swap
+
+    def _swap(self, key: str) -> None:
+        swap = Swap(key, self.shelf.current())
+        self.state.swap = swap
+        self.state.save(self.shelf.state)  # before the link moves: see `_finish_swap`
+        self.shelf.point(key)
+        self._settle(swap)
+
+    def _settle(self, swap: Swap) -> None:
+        try:
+            self._service.tell(self.shelf.link, swap.new, self.shelf.verify(swap.new).sha256)
+            self._service.wait_until_healthy(swap.new, self.shelf.verify(swap.new).sha256)
+        except (Unhealthy, BadInput) as error:
+            self._go_back(swap, str(error))
+            raise
+        self.state.confirm(swap.new)
+        self.state.swaps += 1
+        self.state.save(self.shelf.state)
+        self._prune()
+
+    def _go_back(self, swap: Swap, reason: str, certain: bool = False) -> None:
+        usable = swap.old is not None and swap.old != swap.new and self.shelf.holds(swap.old)
+        old = swap.old if usable else self._spare(swap.new)
+        self.shelf.point(old)
+        self.state.rollbacks += 1
+        if old is None:
+            self._tell(None)
+            if certain or self.state.attempts.get(swap.new, 0) >= ATTEMPTS:
+                self.state.condemn(swap.new, reason)
+        elif self._well(old) or certain:
+            self.state.condemn(swap.new, reason)
+            self._say(f"{swap.new}: {reason}; back to {old}")
+        else:
+            self.state.attempts.pop(swap.new, None)
+            self._say(f"the service is well neither with {swap.new} nor with {old}: {reason}")
+        self.state.swap = None
+        self.state.save(self.shelf.state)
+
+    def _well(self, key: str) -> bool:
+        try:
+            sha256 = self.shelf.verify(key).sha256
+            self._service.tell(self.shelf.link, key, sha256)
+            self._service.wait_until_healthy(key, sha256)
+        except Unhealthy:
+            return False
+        return True
+
+    def _tell(self, key: str | None) -> None:
+        sha256 = self.shelf.verify(key).sha256 if key else ""
+        try:
+            self._service.tell(self.shelf.link, key or "", sha256)
+        except Unhealthy as error:
+            self._say(str(error))
+
+    def _prune(self, keep: int | None = None) -> None:
+        before = next((k for k in reversed(self.state.good) if k != self.shelf.current()), None)
+        precious = [key for key in (self.shelf.current(), before, self.state.wanted) if key]
+        for key in self.shelf.prune(keep or self.config.keep, precious):
+            engine = self.state.engines.pop(key, None)
+            if engine and engine not in self.state.engines.values() and "/" not in engine:
+                disk.remove(self.shelf.root / "engines" / engine)

@@ -1,0 +1,105 @@
+"""The versions on the device: whole verified folders, and the link `current` that says which one serves."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from glyphyard.core.errors import BadInput
+from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.sync import disk
+from glyphyard.edge.sync.registry import Version
+
+KEY = re.compile(r"[0-9]{1,12}-[0-9a-f]{16}")
+
+
+class Shelf:
+    """`root/current → versions/<number>-<sha256>`; `root/staging` holds what is not verified yet."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.versions, self.staging = root, root / "versions", root / "staging"
+        self.link, self.state, self.lock = root / "current", root / "state.json", root / "lock"
+
+    def prepare(self) -> None:
+        """Make the folders and sweep away what a power cut left."""
+        for folder in (self.root, self.versions, self.staging):
+            disk.make(folder)
+            disk.sweep(folder)
+
+    def folder(self, key: str) -> Path:
+        """Return the folder of a version."""
+        return self.versions / key
+
+    def current(self) -> str | None:
+        """Return the version that `current` points to, None where it points to none of ours."""
+        try:
+            target = os.readlink(self.link)
+        except OSError:
+            return None
+        folder, _, key = target.partition("/")
+        return key if folder == self.versions.name and KEY.fullmatch(key) else None
+
+    def keys(self) -> list[str]:
+        """Return the installed versions, oldest number first."""
+        found = [p.name for p in self.versions.iterdir() if KEY.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
+        return sorted(found, key=lambda key: (int(key.partition("-")[0]), key))
+
+    def verify(self, key: str) -> Bundle:
+        """Hash every file of an installed version; one that is not the version its name says is a `BadInput`."""
+        folder = self.folder(key)
+        if folder.is_symlink():
+            raise BadInput(str(folder), "expected a folder, found a symbolic link")
+        bundle = Bundle.open(folder)
+        if not bundle.sha256.startswith(key.partition("-")[2]):
+            raise BadInput(str(folder), f"its bundle.json has SHA-256 {bundle.sha256[:16]}…, not the one in its name")
+        return bundle
+
+    def holds(self, key: str) -> bool:
+        """True if this version is installed and whole; one that is not is removed, unless it serves."""
+        if not self.folder(key).exists():
+            return False
+        try:
+            self.verify(key)
+        except (BadInput, OSError):
+            if self.current() != key:
+                disk.remove(self.folder(key))
+            return False
+        return True
+
+    def stage(self, version: Version) -> Path:
+        """Return the version's staging folder; those of other versions are removed, so they cannot fill the disk."""
+        mine = self.staging / version.key
+        for other in sorted(self.staging.iterdir()):
+            if other != mine or other.is_symlink():
+                disk.remove(other)
+        return disk.make(mine)
+
+    def shelve(self, version: Version, staged: Path) -> None:
+        """Move a verified staging folder to its place."""
+        target = self.folder(version.key)
+        if target.exists():  # a damaged one that still serves: it steps aside for the whole one
+            aside = self.versions / f"{disk.TEMPORARY}{version.key}"
+            disk.remove(aside)
+            os.rename(target, aside)
+        disk.move(staged, target)
+        disk.sweep(self.versions)
+
+    def point(self, key: str | None) -> None:
+        """Let `current` name `key` in one step; None takes the link away."""
+        if key is None:
+            disk.remove(self.link)
+            disk.sync_folder(self.root)
+        elif self.current() != key:
+            if self.link.is_dir() and not self.link.is_symlink():
+                raise BadInput(str(self.link), "expected the agent's link, found a folder", "move it elsewhere")
+            disk.point(self.link, f"{self.versions.name}/{key}")
+
+    def prune(self, keep: int, precious: list[str]) -> list[str]:
+        """Remove the oldest versions beyond `keep`; those in `precious` (what serves, what served last) always stay."""
+        keys = self.keys()
+        spare = [key for key in keys if key not in precious and key != self.current()]
+        gone = spare[: max(0, len(keys) - keep)]
+        for key in gone:
+            disk.remove(self.folder(key))
+        return gone

@@ -1,0 +1,234 @@
+"""What the agent does when nothing goes wrong, and what it remembers when something did."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from fakes.power import cut_power
+from fakes.sync_world import World
+
+from glyphyard.edge.sync.config import Credentials
+from glyphyard.edge.sync.state import ATTEMPTS
+from glyphyard.edge.sync.trial import TrialReport, TrialRequest
+
+
+def test_the_device_follows_the_alias_in_both_directions(world: World) -> None:
+    agent = world.agent()
+    for number in (2, 1, 2, 3, 1):
+        world.registry.point("champion", number)
+        assert agent.poll().outcome == "updated"
+        assert world.serving() == number
+        assert world.service.told[-1] == world.keys[number - 1]
+        assert agent.poll().outcome == "current"
+    world.clean()
+
+
+def test_what_serves_is_the_bundle_to_the_byte(world: World) -> None:
+    world.poll()
+    for path in world.bundles[1].iterdir():
+        assert (world.root / "current" / path.name).read_bytes() == path.read_bytes()
+    assert sorted(os.listdir(world.root / "current")) == sorted(p.name for p in world.bundles[1].iterdir())
+
+
+def test_an_installed_version_is_not_downloaded_again(world: World) -> None:
+    world.poll()
+    world.registry.requests.clear()
+    world.registry.point("champion", 1)
+    assert world.poll().outcome == "updated"
+    assert world.registry.downloads() == []
+
+
+def test_a_poll_without_news_asks_one_question(world: World) -> None:
+    world.poll()
+    world.registry.requests.clear()
+    tried = len(world.tried)
+    world.poll()
+    assert len(world.registry.requests) == 1
+    assert len(world.tried) == tried
+
+
+def test_a_download_goes_on_where_it_stopped(world: World) -> None:
+    world.registry.faults.cut_at = 300
+    assert world.poll().outcome == "unreachable"
+    world.registry.faults.cut_at = None
+    world.registry.requests.clear()
+    assert world.poll().outcome == "updated"
+    ranges = [headers.get("Range") for path, _, headers in world.registry.requests if path.endswith("get-artifact")]
+    assert ranges[0] == "bytes=300-"
+    assert ranges[1:] == [None, None]
+
+
+def test_a_version_may_have_folders(world: World) -> None:
+    version = world.registry.versions["2"]
+    version.files["targets/orin.json"] = b"{}"
+    sha256 = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    world.forge(2, lambda manifest: manifest["files"].update({"targets/orin.json": sha256}))
+    assert world.poll().outcome == "updated"
+    assert (world.root / "current" / "targets" / "orin.json").read_bytes() == b"{}"
+
+
+def test_files_that_no_manifest_vouches_for_are_not_fetched(world: World) -> None:
+    world.registry.versions["2"].files["run_me.sh"] = b"#!/bin/sh"
+    assert world.poll().outcome == "updated"
+    assert "run_me.sh" not in world.registry.downloads()
+    assert not (world.root / "current" / "run_me.sh").exists()
+
+
+def test_old_versions_go_and_the_one_before_stays(world: World) -> None:
+    agent = world.agent(keep=2)
+    for number in (2, 3):
+        world.registry.point("champion", number)
+        agent.poll()
+    assert sorted(os.listdir(world.root / "versions")) == sorted(world.keys[1:])
+    world.registry.point("champion", 2)
+    world.registry.faults.status = 0
+    agent.poll()
+    assert world.serving() == 2
+    assert sorted(os.listdir(world.root / "versions")) == sorted(world.keys[1:])
+
+
+def test_an_engine_goes_with_its_version(world: World) -> None:
+    def trial(request: TrialRequest) -> TrialReport:
+        name = f"engine-of-{Path(request.bundle).name}"
+        (Path(request.cache_dir) / name).mkdir(parents=True, exist_ok=True)
+        return TrialReport(1, ["TensorRT 10.3.0"], name)
+
+    world.trial, before = trial, world.trial  # type: ignore[method-assign]
+    try:
+        agent = world.agent(keep=2)
+        for number in (2, 3, 1):
+            world.registry.point("champion", number)
+            assert agent.poll().outcome == "updated"
+        kept = {f"engine-of-{key}" for key in os.listdir(world.root / "versions")}
+        assert set(os.listdir(world.root / "engines")) == kept
+        assert len(kept) == 2
+    finally:
+        world.trial = before  # type: ignore[method-assign]
+
+
+def test_a_bad_version_waits_in_quarantine_until_it_is_forgiven(world: World) -> None:
+    world.service.sick.add(world.keys[1])
+    assert world.poll().outcome == "unhealthy"
+    world.registry.requests.clear()
+    told = len(world.service.told)
+    for _ in range(4):
+        state = world.poll()
+        assert state.outcome == "quarantined"
+        assert "not healthy" in state.message
+        assert state.failures == 0
+    assert world.registry.downloads() == []
+    assert len(world.service.told) == told
+    world.service.sick.clear()
+    assert world.poll().outcome == "quarantined"
+    assert world.agent().forgive("2")
+    assert not world.agent().forgive("2")
+    assert world.poll().outcome == "updated"
+
+
+def test_another_content_under_a_bad_number_gets_its_own_chance(world: World) -> None:
+    world.service.sick.add(world.keys[1])
+    world.poll()
+    world.forge(2, lambda manifest: manifest["provenance"].update(mended="yes"))
+    assert world.poll().outcome == "updated"
+
+
+def test_a_model_that_takes_the_device_down_is_given_up(world: World) -> None:
+    class Deadly:
+        def tell(self, bundle: Path, key: str, sha256: str) -> None:
+            (world.folder / "told").write_text(key)
+            if key == world.keys[1]:
+                os.kill(os.getpid(), 9)
+
+        def wait_until_healthy(self, key: str, sha256: str) -> None:
+            return None
+
+    world.service, before = Deadly(), world.service  # type: ignore[assignment]
+    try:
+        deaths = 0
+        while cut_power(world.poll, world.root, 10**9, "kill"):
+            deaths += 1
+            assert deaths <= ATTEMPTS
+        assert deaths == ATTEMPTS
+    finally:
+        world.service = before
+    assert world.serving() == 1
+    assert world.keys[1] in world.state()["quarantine"]
+    assert (world.folder / "told").read_text() == world.keys[0], "the service still has the deadly model"
+
+
+def test_a_model_whose_trial_takes_the_device_down_is_given_up(world: World) -> None:
+    def deadly(request: TrialRequest) -> TrialReport:
+        os.kill(os.getpid(), 9)
+        raise AssertionError
+
+    world.trial, before = deadly, world.trial  # type: ignore[method-assign]
+    try:
+        deaths = 0
+        while cut_power(world.poll, world.root, 10**9, "kill"):
+            deaths += 1
+            assert deaths <= ATTEMPTS
+        assert deaths == ATTEMPTS
+    finally:
+        world.trial = before  # type: ignore[method-assign]
+    assert world.serving() == 1
+    assert "died" in world.state()["quarantine"][world.keys[1]]
+
+
+def test_networks_that_fail_do_not_count_against_a_version(world: World) -> None:
+    seen = 0
+
+    def before(path: str, query: dict[str, str]) -> None:
+        nonlocal seen
+        seen += path.endswith("alias")
+        world.registry.faults.status = 500 if seen % 2 == 0 and path.endswith("alias") else 0
+
+    world.poll(alias="champion")  # installs 2
+    world.registry.point("champion", 1)
+    world.registry.before = before  # the last look before the swap fails, again and again
+    for _ in range(ATTEMPTS + 2):
+        assert world.poll().outcome == "unreachable"
+    assert world.state()["quarantine"] == {}
+    world.registry.before = lambda path, query: None
+    world.registry.faults.status = 0
+    assert world.poll().outcome == "updated"
+    assert world.serving() == 1
+
+
+def test_a_swap_is_confirmed_after_a_power_cut(world: World) -> None:
+    world.poll()
+    state = world.state()
+    state["swap"] = {"new": world.keys[1], "old": world.keys[0]}
+    (world.root / "state.json").write_text(json.dumps(state))
+    world.service.told.clear()
+    world.service.sick.add(world.keys[1])
+    world.poll()
+    assert world.service.told == world.keys[1::-1], "the service was not asked again after the power cut"
+    assert world.serving() == 1
+
+
+def test_the_request_carries_credentials_and_nothing_else_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "camera")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pa55w0rd")
+    header = Credentials("camera", "pa55w0rd").header
+    world.registry._login = ("camera", "pa55w0rd")
+    try:
+        assert world.poll().outcome == "updated"
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "an0ther")
+        world.registry.point("champion", 3)
+        assert world.poll().outcome == "unreachable"
+    finally:
+        world.registry._login = None
+    assert {headers.get("Authorization") for _, _, headers in world.registry.requests} >= {header}
+    written = " ".join([*world.said, *(p.read_text(errors="replace") for p in world.root.rglob("*") if p.is_file())])
+    assert "pa55w0rd" not in written
+    assert "an0ther" not in written
+    assert str(header).split()[1] not in written
+
+
+def test_a_proxy_in_the_environment_is_not_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert world.poll().outcome == "updated"

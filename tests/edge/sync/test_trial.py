@@ -1,0 +1,158 @@
+"""The trial for real: a child process with ONNX Runtime, golden crops, a canary, and children that die."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes.sync_world import TEXTS
+from handmade import drawn, png, rehash, striped_onnx, write_bundle
+from plans import add_plan
+
+from glyphyard.core.errors import BadInput
+from glyphyard.edge.queue import LabelQueue
+from glyphyard.edge.sync import trial as trial_module
+from glyphyard.edge.sync.config import QueueConfig, TrialConfig
+from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest, perform, recent_crops, try_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("trial") / "bundle", texts=TEXTS[0])
+
+
+def reversed_bundle(folder: Path) -> Path:
+    """Return a bundle that is whole and reads all letters otherwise: its alphabet is the other way round."""
+    from glyphyard.core.alphabet import Alphabet
+
+    return write_bundle(folder, alphabet=Alphabet("0123456789ZYXWVUTSRQPONMLKJIHGFEDCBA"))
+
+
+def asked(
+    bundle: Path, tmp_path: Path, serving: Path | None = None, queue: QueueConfig | None = None, **config: object
+) -> TrialRequest:
+    return TrialRequest(str(bundle), str(serving) if serving else None, str(tmp_path), TrialConfig(**config), queue)  # type: ignore[arg-type]
+
+
+def test_a_whole_bundle_passes_in_a_process_of_its_own(bundle: Path, tmp_path: Path) -> None:
+    assert try_bundle(asked(bundle, tmp_path)) == TrialReport(3, ["CPUExecutionProvider"])
+
+
+def test_golden_strings_that_do_not_hold_here_reject_it(bundle: Path, tmp_path: Path) -> None:
+    bad = write_bundle(tmp_path / "bad")
+    with np.load(bad / "golden.npz") as old:
+        arrays = dict(old)
+    arrays["texts"] = np.array(["AB12CD", "WRONG", ""])
+    np.savez_compressed(bad / "golden.npz", **arrays)
+    rehash(bad)
+    with pytest.raises(Rejected, match="WRONG"):
+        try_bundle(asked(bad, tmp_path))
+
+
+def test_a_model_that_is_none_rejects_it(tmp_path: Path) -> None:
+    bad = write_bundle(tmp_path / "bad")
+    (bad / "model.onnx").write_bytes(striped_onnx()[:200])
+    rehash(bad)
+    with pytest.raises(Rejected, match="cannot load"):
+        try_bundle(asked(bad, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("kill -SEGV $$", "SIGSEGV"),
+        ("kill -KILL $$", "SIGKILL"),
+        ("sleep 30", "not over"),
+        ("echo nonsense", "no sense"),
+        ('echo \'{"golden": "many"}\'', "no sense"),
+        ("true", "no reason"),
+        ("echo first >&2; echo last words >&2; exit 2", "last words"),
+    ],
+)
+def test_a_child_that_dies_harms_nobody(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str
+) -> None:
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/bash\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(trial_module.sys, "executable", str(fake))
+    with pytest.raises(Rejected, match=reason):
+        try_bundle(asked(bundle, tmp_path, timeout_s=1.0 if "sleep" in script else 60.0))
+
+
+def crops(folder: Path, texts: list[str]) -> Path:
+    folder.mkdir()
+    for i, text in enumerate(texts):
+        (folder / f"{i}.png").write_bytes(png(drawn(text)))
+        os.utime(folder / f"{i}.png", (1_700_000_000 + i, 1_700_000_000 + i))
+    return folder
+
+
+def test_a_canary_that_disagrees_too_often_rejects_it(bundle: Path, tmp_path: Path) -> None:
+    folder = crops(tmp_path / "crops", ["12", "34", "56", "A1", "B2"])
+    (folder / "half.jpg").write_bytes(b"\xff\xd8 being written")
+    (folder / "notes.txt").write_text("no crop")
+    other, queue = reversed_bundle(tmp_path / "other"), QueueConfig(str(tmp_path / "queue"))
+    report = perform(asked(other, tmp_path, bundle, queue, canary=str(folder), max_disagreement=0.4))
+    assert (report.canary, report.disagreements) == (5, 2)
+    items = LabelQueue(tmp_path / "queue").items()
+    assert [(i.reason, i.reads["champion"].text, i.reads["challenger"].text) for i in items] == [
+        ("disagreement", "B2", "Y2"),
+        ("disagreement", "A1", "Z1"),
+    ]
+    with pytest.raises(BadInput, match="2 of 5"):
+        perform(asked(other, tmp_path, bundle, queue, canary=str(folder), max_disagreement=0.39))
+    assert len(LabelQueue(tmp_path / "queue").items()) == 2, "the same crops were queued twice"
+    assert perform(asked(other, tmp_path, None, canary=str(folder), max_disagreement=0)).canary == 5
+
+
+def test_the_newest_crops_are_taken(tmp_path: Path) -> None:
+    folder = crops(tmp_path / "crops", ["A1"] * 12)
+    (folder / "link.png").symlink_to(folder / "0.png")
+    config = TrialConfig(canary=str(folder), canary_crops=3)
+    assert [p.name for p in recent_crops(config)] == ["11.png", "10.png", "9.png"]
+    assert recent_crops(TrialConfig(canary=str(tmp_path / "nothing"))) == []
+    assert recent_crops(TrialConfig()) == []
+
+
+def test_a_devices_engine_is_built_then_picked(soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]) -> None:
+    fake_tensorrt(version="10.3.0", sm=87, machine="aarch64")
+    whole = Path(shutil.copytree(soft_bundle, tmp_path / "bundle"))
+    add_plan(whole, "orin_nx_jp62", precision="fp32", batch=(1, 2, 3))
+    folder = crops(tmp_path / "crops", ["A1", "B2"])
+    cache = tmp_path / "engines"
+    request = TrialRequest(str(whole), str(whole), str(cache), TrialConfig(engine="orin_nx_jp62", canary=str(folder)))
+    report = perform(request)
+    assert report.runtime[0].startswith("TensorRT 10.3")
+    assert (report.canary, report.disagreements) == (2, 0)
+    assert [p.name for p in cache.iterdir() if (p / "engine.plan").is_file()] == [report.engine]
+    before = (cache / str(report.engine) / "engine.plan").stat().st_mtime_ns
+    assert perform(request).engine == report.engine
+    assert (cache / str(report.engine) / "engine.plan").stat().st_mtime_ns == before, "the engine was built again"
+
+
+def test_a_device_that_is_not_the_target_refuses(soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]) -> None:
+    fake_tensorrt(version="8.5.2", sm=72, machine="aarch64", gpu="Xavier")
+    with pytest.raises(BadInput):
+        perform(asked(soft_bundle, tmp_path, engine="orin_nx_jp62"))
+
+
+def test_secrets_stay_out_of_the_child(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pa55")
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/bash\nenv > {tmp_path}/env\nexit 2\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(trial_module.sys, "executable", str(fake))
+    with pytest.raises(Rejected):
+        try_bundle(asked(bundle, tmp_path))
+    assert "pa55" not in (tmp_path / "env").read_text()
+
+
+def test_a_request_survives_its_way(bundle: Path, tmp_path: Path) -> None:
+    request = asked(bundle, tmp_path, bundle, QueueConfig("/q"), canary="/c")
+    assert TrialRequest.from_json(json.loads(json.dumps(request.to_json())), "x") == request
