@@ -12,6 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from glyphyard.evaluation.intervals import (
     MIN_GROUPS,
     GroupSums,
+    bootstrap_groups,
     error_rate_interval,
     ratio_bootstrap,
 )
@@ -152,3 +153,34 @@ def test_the_quantile_of_the_normal() -> None:
 
 def test_a_million_groups_fit_into_memory() -> None:
     assert error_rate_interval(random_sums(0, 1_000_000, 0.1), 0.95, 2000, 0) is not None
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 1000), st.integers(30, 120))
+def test_the_bootstrap_of_any_figure_is_scipys_bca_where_groups_are_single(seed: int, rows: int) -> None:
+    values = np.random.default_rng(seed).gamma(2.0, size=rows)
+    ours = bootstrap_groups(lambda at: float(values[at].mean()), np.arange(rows), 0.95, 3000, 1)
+    theirs = scipy_bootstrap((values,), np.mean, n_resamples=6000, method="BCa", rng=np.random.default_rng(2)).confidence_interval
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.12 * (theirs.high - theirs.low))
+
+
+def test_the_bootstrap_of_any_figure_agrees_with_that_of_sums_where_there_are_sums() -> None:
+    dice = np.random.default_rng(7)
+    group = np.repeat([f"track{i:02d}" for i in range(40)], 3)
+    edits, characters = np.where(dice.random(120) < 0.3, 2, 0), dice.integers(5, 9, 120)
+    _, number = np.unique(group, return_inverse=True)
+    sums = GroupSums(*(np.bincount(number, weights=w).astype(int) for w in (edits, characters, np.ones(120))))
+    general = bootstrap_groups(lambda at: float(edits[at].sum() / characters[at].sum()), group, 0.95, 4000, 0)
+    special = ratio_bootstrap(sums, 0.95, 4000, 0)
+    assert special is not None
+    assert general == pytest.approx(special, abs=0.1 * (special[1] - special[0]))
+
+
+def test_a_figure_without_a_value_has_no_interval() -> None:
+    assert bootstrap_groups(lambda at: float("nan"), np.arange(50)) is None
+    assert bootstrap_groups(lambda at: 1.0, np.zeros(50)) is None
+    assert bootstrap_groups(lambda at: 1.0, np.array([])) is None
+    defined = bootstrap_groups(
+        lambda at: float(len(at)) if len(set(at.tolist())) > 12 else float("nan"), np.arange(20), repeats=300
+    )
+    assert defined == (20.0, 20.0)

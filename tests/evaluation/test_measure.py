@@ -131,14 +131,14 @@ def test_calibration_and_reject_curve_cover_all_samples(measured: tuple[Scorecar
 
 
 def test_a_held_out_set_with_another_hash_is_refused_before_anything_is_read(bundle: Path, dataset: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"expected the held-out set abab.*found .*6 rows of 5 groups"):
-        measure(bundle, dataset, suite_of(split_sha256="ab" * 32), tmp_path, say=lambda line: None)
+    with pytest.raises(BadInput, match=r"expected the held-out set abab.*found .*6 rows"):
+        measure(bundle, dataset, suite_of(held_out="ab" * 32), tmp_path, say=lambda line: None)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_stated_hash_is_accepted(bundle: Path, dataset: Path, tmp_path: Path) -> None:
-    content = DatasetManifest.read(dataset / "manifest.json").splits["test"].content_sha256
-    assert measure(bundle, dataset, suite_of(split_sha256=content), tmp_path, say=lambda line: None).samples == 6
+def test_the_stated_hash_is_accepted(bundle: Path, dataset: Path, tmp_path: Path, measured: tuple[Scorecard, Path]) -> None:
+    content = measured[0].held_out
+    assert measure(bundle, dataset, suite_of(held_out=content), tmp_path, say=lambda line: None).held_out == content
 
 
 def test_an_empty_or_missing_split_is_refused(bundle: Path, dataset: Path, tmp_path: Path) -> None:

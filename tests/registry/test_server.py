@@ -29,7 +29,6 @@ from glyphyard.edge import Recognizer
 from glyphyard.edge.sync import Agent, SyncConfig
 from glyphyard.registry import Tracking, history, models, promote, rollback
 
-FAKES = Path(__file__).parents[1] / "fakes"
 ADMIN, CAMERA = ("admin", "correct horse battery"), ("camera", "staple the horse 7")
 STARTED_WITHIN_S = 200.0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 
 from glyphyard.core.errors import BadInput
@@ -56,6 +57,25 @@ class Alphabet:
 def fold_from_groups(groups: Sequence[str]) -> dict[str, str]:
     """Turn equivalence groups into a fold onto each group's first character: ["0O"] → {"O": "0"}."""
     return {c: group[0] for group in groups for c in group[1:]}
+
+
+def text_policy(equivalences: Sequence[str], case: str) -> dict[str, str]:
+    """Return which character counts as which when texts are compared; `case` is "keep" or "ignore"."""
+    if case == "keep":
+        return fold_from_groups(equivalences)
+    fold = fold_from_groups(["".join(dict.fromkeys(map(_upper, group))) for group in equivalences])
+    return {c: fold.get(u, u) for c, u in _capitals().items()} | fold
+
+
+@cache
+def _capitals() -> dict[str, str]:
+    """Return the capital of every letter that has another one."""
+    return {c: _upper(c) for c in map(chr, range(0x10000)) if _upper(c) != c}
+
+
+def _upper(character: str) -> str:
+    upper = character.upper()
+    return upper if len(upper) == 1 else character  # ß stays itself: a capital of two letters changes the length
 
 
 def steps_needed(text: str) -> int:

@@ -95,7 +95,10 @@ class SplitRecord(Record):
 
 @dataclass(frozen=True)
 class DatasetManifest(Record):
-    """What `prepare` made: audited, split by group, resized once. Read it from `<dataset folder>/manifest.json`."""
+    """What `prepare` made: audited, split by group, resized once. Read it from `<dataset folder>/manifest.json`.
+
+    `low_pixels`: the pixel contract of the low-resolution side (column `lr_pixels`), where the rows have one.
+    """
 
     fingerprint: str
     alphabet: str
@@ -105,6 +108,7 @@ class DatasetManifest(Record):
     splits: dict[str, SplitRecord]
     bad_rows: int
     versions: dict[str, str] = field(default_factory=dict)
+    low_pixels: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,12 +142,16 @@ class BundleRecord(Record):
 
 @dataclass(frozen=True)
 class Figure(Record):
-    """A rate with its interval and the count it stands on; `low`/`high` are None where no interval is defined."""
+    """A figure with its interval and the count it stands on; `low`/`high` are None where no interval is defined.
+
+    `effective`: how many independent samples the interval is worth, where samples of one group resemble each other.
+    """
 
     value: float | None
     low: float | None
     high: float | None
     count: int
+    effective: float | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +160,8 @@ class Scorecard(Record):
 
     `figures` holds cer, exact_match, length_accuracy (all after the suite's text policy) and their `raw_…` twins
     without equivalences; `slices` maps "column=value" to figures of that slice; `confusion` rows are
-    [true character, read character, count] with "" for a gap.
+    [true character, read character, count] with "" for a gap. `held_out` is the hash of what was read (images and
+    texts, in any order), `equivalences` and `case` the text policy, `alphabet` the reader's ("" where nobody said it).
     """
 
     suite: str
@@ -170,11 +179,18 @@ class Scorecard(Record):
     reject_curve: list[dict[str, float]]
     speed: dict[str, float]
     versions: dict[str, str] = field(default_factory=dict)
+    held_out: str = ""
+    alphabet: str = ""
+    equivalences: list[str] = field(default_factory=list)
+    case: str = "keep"
 
 
 @dataclass(frozen=True)
 class Finding(Record):
-    """One threshold against one figure: the outcome is PASS, FAIL or INSUFFICIENT_DATA, in words a person can use."""
+    """One threshold against one figure: the outcome is PASS, FAIL or INSUFFICIENT_DATA, in words a person can use.
+
+    `kind`: "bound" of the suite, "floor" of a slice, or "regression" against a baseline, whose value is a difference.
+    """
 
     rule: str
     outcome: str
@@ -184,6 +200,7 @@ class Finding(Record):
     threshold: float
     count: int
     message: str
+    kind: str = "bound"
 
 
 @dataclass(frozen=True)
@@ -195,6 +212,7 @@ class Verdict(Record):
     findings: list[Finding]
     message: str
     scorecard_sha256: str
+    baseline: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,34 @@ def calibration_bins(confidence: np.ndarray, exact: np.ndarray) -> list[dict[str
 
 def full_reject_curve(confidence: np.ndarray, exact: np.ndarray) -> list[dict[str, float]]:
     """Return one point for each threshold that changes anything: accept what is at least as sure, in falling order."""
+    sure, right, ends = _accepted(confidence, exact)
+    return _points(sure, right, ends)
+
+
+def reject_curve(confidence: np.ndarray, exact: np.ndarray) -> list[dict[str, float]]:
+    """Return the curve thinned to at most `CURVE_POINTS` points, the first and the last among them."""
+    sure, right, ends = _accepted(confidence, exact)
+    keep = np.unique(np.linspace(0, len(ends) - 1, min(CURVE_POINTS, len(ends))).round().astype(int))
+    return _points(sure, right, ends[keep])
+
+
+def coverage_at(precision: float, confidence: np.ndarray, exact: np.ndarray) -> float:
+    """Return the largest share of samples that can be read with at least this precision (0 if no threshold gives it)."""
+    sure, right, ends = _accepted(confidence, exact)
+    good = ends[right[ends] / (ends + 1) >= precision]
+    return float((good[-1] + 1) / len(sure)) if len(good) else 0.0
+
+
+def _accepted(confidence: np.ndarray, exact: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return confidences in falling order, how many are right up to each, and the places where a threshold can stand."""
     order = np.argsort(-confidence, kind="stable")
     sure, right = confidence[order], np.cumsum(exact[order])
     # A threshold accepts all readings that are equally sure, or none of them.
     ends = np.flatnonzero(np.r_[sure[1:] != sure[:-1], True]) if len(sure) else np.array([], dtype=int)
+    return sure, right, ends
+
+
+def _points(sure: np.ndarray, right: np.ndarray, at: np.ndarray) -> list[dict[str, float]]:
     return [
         {
             "threshold": float(sure[i]),
@@ -33,17 +57,5 @@ def full_reject_curve(confidence: np.ndarray, exact: np.ndarray) -> list[dict[st
             "precision": float(right[i] / (i + 1)),
             "count": float(i + 1),
         }
-        for i in ends
+        for i in at
     ]
-
-
-def reject_curve(confidence: np.ndarray, exact: np.ndarray) -> list[dict[str, float]]:
-    """Return the curve thinned to at most `CURVE_POINTS` points, the first and the last among them."""
-    curve = full_reject_curve(confidence, exact)
-    keep = np.unique(np.linspace(0, len(curve) - 1, min(CURVE_POINTS, len(curve))).round().astype(int))
-    return [curve[i] for i in keep]
-
-
-def coverage_at(precision: float, confidence: np.ndarray, exact: np.ndarray) -> float:
-    """Return the largest share of samples that can be read with at least this precision (0 if no threshold gives it)."""
-    return max((p["coverage"] for p in full_reject_curve(confidence, exact) if p["precision"] >= precision), default=0.0)

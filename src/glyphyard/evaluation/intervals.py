@@ -1,7 +1,8 @@
-"""Intervals for ratios of sums such as the CER, by a bootstrap over groups; shares of samples are in wilson.py."""
+"""Intervals by a bootstrap over groups: ratios of sums such as the CER, and any figure; shares of samples are in clusters.py."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -38,17 +39,45 @@ def ratio_bootstrap(sums: GroupSums, confidence: float, repeats: int, seed: int)
     drawn = np.random.default_rng(seed).multinomial(groups, counts / groups, size=repeats) @ pairs.T
     # A resample without a single character (all its groups are unlabelled text) says nothing.
     estimates = drawn[drawn[:, 1] > 0, 0] / drawn[drawn[:, 1] > 0, 1]
-    low, high = np.quantile(estimates, _bca_levels(pairs, counts, estimates, confidence))
+    totals = pairs @ counts
+    without_one = (totals[0] - pairs[0]) / np.maximum(totals[1] - pairs[1], 1)
+    low, high = np.quantile(estimates, _bca_levels(totals[0] / totals[1], estimates, without_one, counts, confidence))
     return float(low), float(high)
 
 
-def _bca_levels(pairs: np.ndarray, counts: np.ndarray, estimates: np.ndarray, confidence: float) -> list[float]:
+def bootstrap_groups(
+    statistic: Callable[[np.ndarray], float], groups: np.ndarray, confidence: float = 0.95, repeats: int = 2000, seed: int = 0
+) -> tuple[float, float] | None:
+    """Return the BCa bootstrap interval of any figure over whole groups (plates, pages, camera tracks); None where undefined.
+
+    `groups[i]` names the group of row i; `statistic` gets row numbers, (rows,) int64, repeated as they were drawn, and
+    returns the figure of these rows (NaN: undefined for them, left out). For mAP, PSNR and whatever has no sums of its own.
+    """
+    _, number = np.unique(np.asarray(groups), return_inverse=True)
+    members = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    if len(number) == 0 or len(members) < MIN_GROUPS:
+        return None
+    dice = np.random.default_rng(seed)
+    drawn = (dice.integers(0, len(members), len(members)) for _ in range(repeats))
+    estimates = np.array([statistic(np.concatenate([members[g] for g in chosen])) for chosen in drawn])
+    estimates = estimates[~np.isnan(estimates)]
+    value = statistic(np.arange(len(number)))
+    if np.isnan(value) or not len(estimates):
+        return None
+    without_one = np.array([statistic(np.flatnonzero(number != g)) for g in range(len(members))])
+    without_one = without_one[~np.isnan(without_one)]
+    levels = _bca_levels(value, estimates, without_one, np.ones(len(without_one)), confidence)
+    low, high = np.quantile(estimates, levels)
+    return float(low), float(high)
+
+
+def _bca_levels(
+    value: float, estimates: np.ndarray, without_one: np.ndarray, counts: np.ndarray, confidence: float
+) -> list[float]:
     """Return the two quantiles of the bootstrap estimates, corrected for bias and for skew (by the jackknife)."""
-    normal, totals = NormalDist(), pairs @ counts
-    value = totals[0] / totals[1]
+    normal = NormalDist()
     below = ((estimates < value).sum() + (estimates == value).sum() / 2) / len(estimates)
     bias = normal.inv_cdf(float(np.clip(below, 1 / len(estimates), 1 - 1 / len(estimates))))
-    without_one = (totals[0] - pairs[0]) / np.maximum(totals[1] - pairs[1], 1)
     deviations = (without_one * counts).sum() / counts.sum() - without_one
     variance = (counts * deviations**2).sum()
     skew = (counts * deviations**3).sum() / (6 * variance**1.5) if variance > 0 else 0.0

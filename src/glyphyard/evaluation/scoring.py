@@ -8,15 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glyphyard.core.alphabet import fold_from_groups
+from glyphyard.core.alphabet import text_policy
 from glyphyard.core.records import Figure
-from glyphyard.core.text_metrics import TextCounts
+from glyphyard.evaluation.clusters import share
 from glyphyard.evaluation.intervals import GroupSums, error_rate_interval
+from glyphyard.evaluation.pairs import count_pairs
 from glyphyard.evaluation.samples import Sample
-from glyphyard.evaluation.wilson import wilson
 from glyphyard.recipe.suite import SuiteConfig
 
-METRICS = ("cer", "exact_match", "length_accuracy")
 WIDTH_EDGES_PX = (64, 96, 128, 192, 256)
 BRIGHTNESS_EDGES = (64, 96, 128, 160, 192)
 NO_VALUE = "(none)"
@@ -37,8 +36,8 @@ class Scores:
         """Return CER, exact match and length accuracy of the given rows with their intervals."""
         return {
             "cer": self._cer(suite, rows),
-            "exact_match": share(self.exact[rows], suite.confidence),
-            "length_accuracy": share(self.same_length[rows], suite.confidence),
+            "exact_match": share(self.exact[rows], self.group[rows], suite.confidence),
+            "length_accuracy": share(self.same_length[rows], self.group[rows], suite.confidence),
         }
 
     def _cer(self, suite: SuiteConfig, rows: np.ndarray | slice) -> Figure:
@@ -51,30 +50,21 @@ class Scores:
         return Figure(float(edits.sum() / characters.sum()), low, high, int(characters.sum()))
 
 
-def score(samples: Sequence[Sample], equivalences: Sequence[str]) -> Scores:
-    """Score samples after folding `equivalences` in the truth and in what was read; () for the raw scores."""
-    fold = str.maketrans(fold_from_groups(equivalences))
-    counts = TextCounts()
-    pairs = [(sample.truth.translate(fold), sample.read.translate(fold)) for sample in samples]
-    edits = [counts.add(truth, read) for truth, read in pairs]
+def score(samples: Sequence[Sample], equivalences: Sequence[str], case: str = "keep") -> Scores:
+    """Score samples under a text policy, applied to the truth and to what was read; () and "keep" for the raw scores."""
+    policy = str.maketrans(text_policy(equivalences, case))
+    truths = [sample.truth.translate(policy) for sample in samples]
+    reads = [sample.read.translate(policy) for sample in samples]
+    edits, confusion = count_pairs(truths, reads)
     groups = {name: i for i, name in enumerate(dict.fromkeys(sample.group for sample in samples))}
     return Scores(
-        edits=np.array(edits, dtype=np.int64),
-        characters=np.array([len(truth) for truth, _ in pairs], dtype=np.int64),
-        exact=np.array([truth == read for truth, read in pairs], dtype=bool),
-        same_length=np.array([len(truth) == len(read) for truth, read in pairs], dtype=bool),
+        edits=edits,
+        characters=np.array([len(truth) for truth in truths], dtype=np.int64),
+        exact=np.array([truth == read for truth, read in zip(truths, reads, strict=True)], dtype=bool),
+        same_length=np.array([len(truth) == len(read) for truth, read in zip(truths, reads, strict=True)], dtype=bool),
         group=np.array([groups[sample.group] for sample in samples], dtype=np.int64),
-        confusion=[[truth, read, count] for (truth, read), count in sorted(counts.confusion.items())],
+        confusion=[[truth, read, count] for (truth, read), count in sorted(confusion.items())],
     )
-
-
-def share(hits: np.ndarray, confidence: float) -> Figure:
-    """Return the share of hits with Wilson's interval; no value without samples."""
-    count, found = len(hits), int(hits.sum())
-    if not count:
-        return Figure(None, None, None, 0)
-    low, high = wilson(found, count, confidence)
-    return Figure(found / count, low, high, count)
 
 
 def slices(samples: Sequence[Sample], scores: Scores, suite: SuiteConfig) -> dict[str, dict[str, Figure]]:
@@ -84,9 +74,11 @@ def slices(samples: Sequence[Sample], scores: Scores, suite: SuiteConfig) -> dic
         values = [slice_value(column)(sample) for sample in samples]
         if set(values) == {NO_VALUE}:
             continue
-        for value in sorted(set(values), key=_natural):
-            rows = np.array([v == value for v in values])
-            found[f"{column}={value}"] = scores.figures(suite, rows)
+        rows_of: dict[str, list[int]] = {}
+        for i, value in enumerate(values):
+            rows_of.setdefault(value, []).append(i)
+        for value in sorted(rows_of, key=_natural):
+            found[f"{column}={value}"] = scores.figures(suite, np.array(rows_of[value]))
     return found
 
 

@@ -1,0 +1,60 @@
+"""Figures of three views from readings that a test wrote itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from glyphyard.core.ctc import Reading
+from glyphyard.evaluation.samples import Sample
+from glyphyard.evaluation.scoring import score
+from glyphyard.evaluation.super_resolution import VIEWS, Seen, _viewed, choose_strips, figures_of
+from glyphyard.recipe.suite import SuiteConfig, Threshold
+
+SUITE = SuiteConfig(name="s", thresholds=(Threshold(metric="word_acc", above=0.5),), equivalences=("0O",), bootstrap=200)
+NOTHING = np.zeros((2, 2), np.uint8)
+
+
+def seen(i: int, truth: str, bicubic: str, made: str, hr: str, psnr: float = 20.0) -> Seen:
+    sample = Sample(id=i, path=f"{i}", line=i, source="s", group=truth, truth=truth, read=made, confidence=0.9)
+    readings = {view: Reading(text, 0.9, (0.9,) * len(text)) for view, text in zip(VIEWS, (bicubic, made, hr), strict=True)}
+    likeness = {"psnr": psnr, "ssim": 0.5, "bicubic_psnr": psnr - 1, "bicubic_ssim": 0.4}
+    return Seen(sample, readings, likeness, dict.fromkeys(("low", *VIEWS), NOTHING))
+
+
+def figures(rows: list[Seen]) -> dict:
+    scores = {view: score([_viewed(s, view) for s in rows], SUITE.equivalences, SUITE.case) for view in VIEWS}
+    return figures_of(rows, scores, SUITE, {"trained_word_acc": 0.75, "exported_word_acc": 0.5, "samples": 4.0})
+
+
+def test_each_view_counts_for_itself() -> None:
+    rows = [
+        seen(0, "A0", "XX", "AO", "A0"),  # O counts as 0
+        seen(1, "B1", "B1", "B1", "B1"),
+        seen(2, "C2", "XX", "C2", "C2"),
+        seen(3, "D3", "D3", "DX", "D3", psnr=10.0),
+    ]
+    found = figures(rows)
+    assert [found[f"{v}word_acc"].value for v in ("bicubic_", "", "hr_")] == [0.5, 0.75, 1.0]
+    assert found["char_acc"].value == pytest.approx(7 / 8)
+    assert found["word_acc_gain"].value == pytest.approx(0.25)
+    assert found["psnr"].value == pytest.approx(17.5)
+    assert found["bicubic_psnr"].value == pytest.approx(16.5)
+    assert found["export_word_acc_cost"].value == pytest.approx(0.25)
+
+
+def test_frames_of_a_plate_vote() -> None:
+    rows = [seen(0, "AB", "XX", "AB", "AB"), seen(1, "AB", "XX", "AX", "AB"), seen(2, "AB", "XX", "XB", "AB")]
+    found = figures(rows)
+    assert found["word_acc"].value == pytest.approx(1 / 3)
+    assert (found["voted_word_acc"].value, found["voted_word_acc"].count) == (1.0, 1)
+
+
+def test_strips_show_what_was_gained_and_what_was_spoiled_first() -> None:
+    rows = [seen(i, "AB", "AB", "AB", "AB") for i in range(40)]
+    rows[17] = seen(17, "AB", "XX", "AB", "AB")
+    rows[30] = seen(30, "AB", "AB", "XX", "AB")
+    scores = {view: score([_viewed(s, view) for s in rows], ()) for view in VIEWS}
+    chosen = choose_strips(scores)
+    assert chosen[:2] == [17, 30]
+    assert len(chosen) == len(set(chosen)) == 24
