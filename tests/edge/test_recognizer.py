@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -17,8 +18,10 @@ from handmade import ALPHABET, PIXELS, drawn, edit_manifest, png, rehash, stripe
 
 import glyphyard
 from glyphyard.core.alphabet import Alphabet
+from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput
 from glyphyard.edge import Bundle, Recognizer
+from glyphyard.edge.session import OnnxSession
 
 ROOT = Path(glyphyard.__file__).parent
 
@@ -156,16 +159,97 @@ def test_a_provider_that_is_not_there_is_refused(bundle: Path) -> None:
         Recognizer(bundle, providers=["NoSuchExecutionProvider"])
 
 
+def mixed_crops(count: int) -> list[np.ndarray]:
+    dice = np.random.default_rng(3)
+    sizes = [(int(dice.integers(8, 90)), int(dice.integers(20, 300)), int(dice.choice([1, 3, 4]))) for _ in range(count)]
+    return [dice.integers(0, 256, size, dtype=np.uint8) for size in sizes]
+
+
+def bits(reading: Reading) -> tuple[str, bytes]:
+    return reading.text, np.array([reading.confidence, *reading.character_confidences]).tobytes()
+
+
+@pytest.mark.slow
 def test_eight_threads_read_what_one_reads_byte_for_byte(bundle: Path) -> None:
     recognizer = Recognizer(bundle)
-    dice = np.random.default_rng(3)
-    crops = [
-        dice.integers(0, 256, (int(dice.integers(8, 90)), int(dice.integers(20, 300)), 3), dtype=np.uint8) for _ in range(300)
-    ]
-    alone = [recognizer.read(crop) for crop in crops]
+    crops = mixed_crops(2000)
+    alone = [bits(recognizer.read(crop)) for crop in crops]
     with ThreadPoolExecutor(8) as pool:
-        at_once = [pool.submit(lambda: [recognizer.read(crop) for crop in crops]) for _ in range(8)]
+        at_once = [pool.submit(lambda: [bits(recognizer.read(crop)) for crop in crops]) for _ in range(8)]
         assert all(answers.result() == alone for answers in at_once)
+    assert len({text for text, _ in alone}) > 100
+
+
+def test_a_few_threads_at_once_read_what_one_reads(bundle: Path) -> None:
+    recognizer = Recognizer(bundle)
+    crops = mixed_crops(60)
+    alone = [bits(recognizer.read(crop)) for crop in crops]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda crop: bits(recognizer.read(crop)), crops * 4)) == alone * 4
+
+
+def test_the_order_of_colours_is_told_by_a_flag(recognizer: Recognizer) -> None:
+    text = "K7Q"
+    grey = drawn(text)
+    # A blue and a red that only weigh up to the drawn grey in the right order.
+    bgr = np.stack([np.zeros_like(grey), grey, grey], axis=-1)
+    rgb, rgba = bgr[:, :, ::-1], cv2.cvtColor(bgr, cv2.COLOR_BGR2RGBA)
+    expected = bits(recognizer.read(bgr))
+    assert bits(recognizer.read(rgb, rgb=True)) == bits(recognizer.read(rgba, rgb=True)) == expected
+    assert bits(recognizer.read(rgb)) != expected
+    assert bits(recognizer.read(grey, rgb=True)) == bits(recognizer.read(grey))
+
+
+def test_a_layout_holds_for_a_call_or_for_all(bundle: Path, recognizer: Recognizer) -> None:
+    crop = drawn("AB12CD")
+    assert recognizer.read(crop).text == recognizer.read(crop, layout="LLDDLL").text == "AB12CD"
+    strict = Recognizer(bundle, layout="LLLDDD|LLDDDD")
+    assert strict.read(drawn("AB1234")).text == "AB1234"
+    for reading in strict.read_many(map(drawn, ("AB12CD", "99", ""))):
+        assert len(reading.text) == 6
+        assert reading.text[:2].isalpha()
+        assert reading.text[-3:].isdigit()
+    assert strict.read(crop, layout="LLDDLL").text == "AB12CD"
+    with pytest.raises(BadInput, match="layout"):
+        Recognizer(bundle, layout="L-D")
+
+
+@pytest.mark.parametrize("shape", [(1, 20_000), (20_000, 1, 3), (8000, 5000)], ids=["long", "high", "large"])
+def test_what_is_no_crop_is_refused_before_it_costs_anything(recognizer: Recognizer, shape: tuple[int, ...]) -> None:
+    with pytest.raises(BadInput, match="crop"):
+        recognizer.read(np.broadcast_to(np.uint8(0), shape))
+
+
+def test_a_batch_is_never_larger_than_the_engine_takes(bundle: Path) -> None:
+    class Narrow:
+        providers: ClassVar = ["narrow"]
+        max_batch = 3
+
+        def __init__(self) -> None:
+            self.sizes: list[int] = []
+            self.session = OnnxSession.of(Bundle.open(bundle))
+
+        def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
+            self.sizes.append(len(batch_NCHW))
+            return self.session.run(batch_NCHW)
+
+    narrow = Narrow()
+    recognizer = Recognizer(bundle, session=narrow)
+    narrow.sizes.clear()
+    assert [r.text for r in recognizer.read_many(map(drawn, "ABCDEFG"))] == list("ABCDEFG")
+    assert narrow.sizes == [3, 3, 1]
+    assert recognizer.providers == ["narrow"]
+    with pytest.raises(BadInput, match="session"):
+        Recognizer(bundle, ["CPUExecutionProvider"], session=narrow)
+
+
+def test_memory_is_bounded_whatever_batch_is_asked_for(recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    run = recognizer._session.run
+    monkeypatch.setattr(recognizer._session, "run", lambda batch: sizes.append(len(batch)) or run(batch))
+    monkeypatch.setattr("glyphyard.edge.recognizer.MAX_BATCH", 4)
+    assert [r.text for r in recognizer.read_many(map(drawn, "ABCDEFGHIJ"), batch_size=100_000)] == list("ABCDEFGHIJ")
+    assert sizes == [4, 4, 2]
 
 
 def test_a_bundle_may_be_given_open(bundle: Path) -> None:

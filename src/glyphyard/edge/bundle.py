@@ -90,6 +90,15 @@ class Bundle:
         return golden
 
 
+def read_checked(root: Path, name: str, sha256: str, verify: bool = True) -> bytes:
+    """Return the bytes of the plain file `name` of folder `root`; another hash, a link or a way out of it is a `BadInput`."""
+    path = _inside(root, name)
+    data = path.read_bytes()
+    if verify:
+        _same_hash(path, sha256, sha256_bytes(data))
+    return data
+
+
 def _inside(root: Path, name: str) -> Path:
     """Return the plain file `name` of folder `root`; links and ways out of the folder are refused."""
     relative = PurePosixPath(name)

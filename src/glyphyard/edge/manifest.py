@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from glyphyard.core.alphabet import BLANK, Alphabet
+from glyphyard.core.confidence import Calibration
+from glyphyard.core.decoding import CTC, DECODERS
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
+from glyphyard.core.ngram_beam import BeamSpec
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import Record
 
 SCHEMA_VERSION = 1
-MANIFEST, MODEL, GOLDEN = "bundle.json", "model.onnx", "golden.npz"
+MAX_BEAM = 256
+MANIFEST, MODEL, GOLDEN, NGRAM = "bundle.json", "model.onnx", "golden.npz", "ngram.json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,10 @@ class DecodeSpec(Record):
 
 @dataclass(frozen=True)
 class BundleManifest(Record):
-    """bundle.json; `files` maps each other file of the bundle to its SHA-256."""
+    """bundle.json; `files` maps each other file of the bundle to its SHA-256.
+
+    `calibration`: what raw confidences are worth; `beam`: how the n-gram in ngram.json is used. Neither has to be there.
+    """
 
     schema_version: int
     name: str
@@ -59,12 +67,21 @@ class BundleManifest(Record):
     decode: DecodeSpec
     files: dict[str, str]
     provenance: dict[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    beam: BeamSpec | None = None
 
 
 def describe(
-    name: str, alphabet: Alphabet, pixels: PixelContract, files: dict[str, str], provenance: dict[str, Any]
+    name: str,
+    alphabet: Alphabet,
+    pixels: PixelContract,
+    files: dict[str, str],
+    provenance: dict[str, Any],
+    method: str = CTC,
+    calibration: Calibration | None = None,
+    beam: BeamSpec | None = None,
 ) -> BundleManifest:
-    """Return the manifest of a bundle as this version of Glyphyard writes it."""
+    """Return the manifest of a bundle as this version of Glyphyard writes it; `method` is a key of core.decoding.DECODERS."""
     shape = [None, pixels.channels, pixels.height, pixels.width]
     return BundleManifest(
         schema_version=SCHEMA_VERSION,
@@ -76,9 +93,11 @@ def describe(
         input=InputSpec("input", "NCHW", shape, "float32", [0.0, 1.0]),
         pixels=pixels.to_json(),
         output=OutputSpec("output", "TNC", "log_probabilities"),
-        decode=DecodeSpec("ctc_greedy"),
+        decode=DecodeSpec(method),
         files=files,
         provenance=provenance,
+        calibration=calibration,
+        beam=beam,
     )
 
 
@@ -91,9 +110,15 @@ def read_manifest(path: Path) -> BundleManifest:
         raise BadInput(str(path), problem, "use the Glyphyard that wrote it, or export again")
     manifest = BundleManifest.from_json(value, str(path))
     pixels = PixelContract.from_json(manifest.pixels, f"{path}.pixels")
-    ours = describe(manifest.name, Alphabet(manifest.alphabet, manifest.fold), pixels, {}, {})
+    method = manifest.decode.method if manifest.decode.method in DECODERS else CTC
+    ours = describe(manifest.name, Alphabet(manifest.alphabet, manifest.fold), pixels, {}, {}, method)
     for key in ("task", "blank", "input", "output", "decode"):
         expected, found = getattr(ours, key), getattr(manifest, key)
         if expected != found:
             raise BadInput(f"{path}.{key}", f"expected {expected}, found {found}", "this version reads no other bundle")
+    curve, beam = manifest.calibration, manifest.beam
+    if curve and not (0 < curve.slope < math.inf and math.isfinite(curve.offset)):
+        raise BadInput(f"{path}.calibration", f"expected a rising curve, found {curve}", "export it again")
+    if beam and not (1 <= beam.width <= MAX_BEAM and math.isfinite(beam.weight) and math.isfinite(beam.bonus)):
+        raise BadInput(f"{path}.beam", f"expected a width of 1 to {MAX_BEAM} and finite weights, found {beam}", "export it again")
     return manifest

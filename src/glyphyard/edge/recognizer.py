@@ -6,17 +6,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from glyphyard.core.ctc import Reading, greedy_decode
+from glyphyard.core.beam import grammar_decode
+from glyphyard.core.ctc import Reading
+from glyphyard.core.decoding import CTC, decoder_of
 from glyphyard.core.errors import BadInput
-from glyphyard.core.pixels import decode_image, read_image
+from glyphyard.core.grammar import Grammar, parse_grammar
+from glyphyard.core.ngram_beam import BeamSpec, ngram_decode
+from glyphyard.core.pixels import MAX_PIXELS, decode_image, read_image
 from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.language import GREEDY, ngram_of
 from glyphyard.edge.manifest import GOLDEN
-from glyphyard.edge.session import CPU, OnnxSession
+from glyphyard.edge.session import CPU, OnnxSession, Session
 
 Image = np.ndarray | Path | str | bytes
+Layout = str | Sequence[str]
 REPLAY_BATCH = 64
+MAX_BATCH = 1024  # crops of one call to the model: 16 MiB of input, some hundred inside the network
+MAX_SIDE = 16_384  # pixels; no crop is as long, and OpenCV's resize gives up at twice that
 
 
 class Recognizer:
@@ -24,7 +33,10 @@ class Recognizer:
 
     `providers`: ONNX Runtime's, the first has to work (CPU when absent). `threads`: cores that one call may use (1 when
     absent: callers bring their own threads, and one crop is too small to share out). `replay_golden`: read the bundle's
-    golden crops first; a string that differs is a `BadInput`.
+    golden crops first; a string that differs is a `BadInput`. `session`: what runs the model instead of ONNX Runtime, see
+    `edge.engines.open_engine`. `layout`: the grammar of all texts, "LLLDDD|LLLDDDD" for one (L letter, D digit, ? either).
+    `decode`: "greedy", or "beam" for the bundle's own n-gram of its training labels. Texts come with calibrated confidences
+    where the bundle knows what its own are worth.
     """
 
     def __init__(
@@ -33,38 +45,60 @@ class Recognizer:
         providers: Sequence[str] | None = None,
         threads: int | None = None,
         replay_golden: bool = True,
+        *,
+        session: Session | None = None,
+        layout: Layout | None = None,
+        decode: str = GREEDY,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        self._session = OnnxSession.of(self.bundle, providers or CPU, threads or 1)
+        self._decode = decoder_of(self.bundle.manifest.decode.method)
+        self._grammar = self._grammar_of(layout)
+        self._ngram = ngram_of(self.bundle, decode)
+        if session is not None and (providers or threads):
+            raise BadInput("session", "was opened with its own providers and threads", "give them to open_engine")
+        self._session = session or OnnxSession.of(self.bundle, providers or CPU, threads or 1)
         if replay_golden:
             self.replay()
 
     @property
     def providers(self) -> list[str]:
         """The execution providers in use, the first one first."""
-        return self._session.providers
+        return list(self._session.providers)
 
-    def read(self, image: Image) -> Reading:
-        """Read one crop: a path, encoded bytes, or a uint8 array (grey or BGR, any size)."""
-        return self._read_resized([self._load(image, "image")])[0]
+    def resize(self, image: np.ndarray) -> np.ndarray:
+        """Return a decoded image as the network sees it; `read` does this by itself."""
+        return self.bundle.pixels.resize(image)
 
-    def read_many(self, images: Iterable[Image], batch_size: int = 64) -> list[Reading]:
+    def read(self, image: Image, *, rgb: bool = False, layout: Layout | None = None) -> Reading:
+        """Read one crop: a path, encoded bytes, or a uint8 array of any size, grey or BGR(A) (`rgb`: RGB(A)).
+
+        `layout` replaces the recogniser's own; with one, a reading that breaks it gives way to the likeliest that does not.
+        """
+        return self._read_resized([self._load(image, "image", rgb)], self._grammar_for(layout))[0]
+
+    def read_many(
+        self, images: Iterable[Image], batch_size: int = 64, *, rgb: bool = False, layout: Layout | None = None
+    ) -> list[Reading]:
         """Read many crops in order; see `stream`."""
-        return list(self.stream(images, batch_size))
+        return list(self.stream(images, batch_size, rgb=rgb, layout=layout))
 
-    def stream(self, images: Iterable[Image], batch_size: int = 64) -> Iterator[Reading]:
+    def stream(
+        self, images: Iterable[Image], batch_size: int = 64, *, rgb: bool = False, layout: Layout | None = None
+    ) -> Iterator[Reading]:
         """Yield the readings of an iterable of crops in order, holding at most `batch_size` resized crops at a time."""
         if batch_size < 1:
             raise BadInput("batch_size", f"expected at least 1, found {batch_size}")
-        resized = (self._load(image, f"image {i}") for i, image in enumerate(images))
-        while batch := list(islice(resized, batch_size)):
-            yield from self._read_resized(batch)
+        grammar = self._grammar_for(layout)
+        size = min(batch_size, MAX_BATCH, self._session.max_batch or MAX_BATCH)
+        resized = (self._load(image, f"image {i}", rgb) for i, image in enumerate(images))
+        while batch := list(islice(resized, size)):
+            yield from self._read_resized(batch, grammar)
 
     def replay(self) -> int:
         """Read the bundle's golden crops and return how many; the first that reads differently is a `BadInput`."""
         golden = self.bundle.golden()
         for start in range(0, len(golden.texts), REPLAY_BATCH):
-            readings = self._read_resized(list(golden.images[start : start + REPLAY_BATCH]))
+            readings = self._decode(self._logits(list(golden.images[start : start + REPLAY_BATCH])), self.bundle.alphabet)
             for i, (reading, expected) in enumerate(zip(readings, golden.texts[start:], strict=False), start):
                 if reading.text != expected:
                     where = f"{self.bundle.folder / GOLDEN}, crop {i}"
@@ -72,12 +106,38 @@ class Recognizer:
                     raise BadInput(where, f"reads {reading.text!r} here, expected {expected!r}", remedy)
         return len(golden.texts)
 
-    def _load(self, image: Image, name: str) -> np.ndarray:
+    def _load(self, image: Image, name: str, rgb: bool) -> np.ndarray:
         if isinstance(image, bytes):
-            image = decode_image(image, name)
-        elif not isinstance(image, np.ndarray):
-            image = read_image(Path(image))
+            return self.bundle.pixels.resize(decode_image(image, name))
+        if not isinstance(image, np.ndarray):
+            return self.bundle.pixels.resize(read_image(Path(image)))
+        if image.ndim >= 2 and (max(image.shape[:2]) > MAX_SIDE or image.shape[0] * image.shape[1] > MAX_PIXELS):
+            problem = f"{image.shape[1]}x{image.shape[0]} is no crop (at most {MAX_SIDE} a side, {MAX_PIXELS / 1e6:g} megapixels)"
+            raise BadInput(name, problem, "crop it first")
+        if rgb and image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8 and image.size:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGR)
         return self.bundle.pixels.resize(image)
 
-    def _read_resized(self, images: list[np.ndarray]) -> list[Reading]:
-        return greedy_decode(self._session.run(self.bundle.pixels.batch(images)), self.bundle.alphabet)
+    def _read_resized(self, images: list[np.ndarray], grammar: Grammar | None) -> list[Reading]:
+        logits_TNC, alphabet, manifest = self._logits(images), self.bundle.alphabet, self.bundle.manifest
+        if grammar is not None:
+            readings = grammar_decode(logits_TNC, alphabet, grammar)
+        elif self._ngram is not None:
+            readings = ngram_decode(logits_TNC, alphabet, self._ngram, manifest.beam or BeamSpec())
+        else:
+            readings = self._decode(logits_TNC, alphabet)
+        return manifest.calibration.calibrated(readings) if manifest.calibration else readings
+
+    def _logits(self, images: list[np.ndarray]) -> np.ndarray:
+        return self._session.run(self.bundle.pixels.batch(images))
+
+    def _grammar_for(self, layout: Layout | None) -> Grammar | None:
+        return self._grammar if layout is None else self._grammar_of(layout)
+
+    def _grammar_of(self, layout: Layout | None) -> Grammar | None:
+        if layout is None:
+            return None
+        if self.bundle.manifest.decode.method != CTC:
+            problem = f"a layout needs a CTC reader, this bundle decodes by {self.bundle.manifest.decode.method}"
+            raise BadInput("layout", problem, "leave it out")
+        return parse_grammar(layout, self.bundle.alphabet)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,25 +14,49 @@ from glyphyard.edge.manifest import MODEL
 CPU = ("CPUExecutionProvider",)
 
 
+class Session(Protocol):
+    """What a recogniser needs of an engine: ONNX Runtime's, TensorRT's or a test's.
+
+    `max_batch` is the largest batch that one `run` should be given (None: any).
+    """
+
+    providers: list[str]
+    max_batch: int | None
+
+    def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
+        """Return the log-probabilities (time, batch, classes) of a batch, float32 both; any thread may call it."""
+
+
 class OnnxSession:
     """One inference session; `run` may be called from any number of threads at once (ONNX Runtime's own promise)."""
 
-    def __init__(self, model: bytes, where: str, providers: Sequence[str] = CPU, threads: int = 1) -> None:
-        self._session = _open(model, where, list(providers), threads)
+    max_batch: int | None = None
+
+    def __init__(
+        self,
+        model: bytes,
+        where: str,
+        providers: Sequence[str] = CPU,
+        threads: int = 1,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._session = _open(model, where, list(providers), threads, provider_options)
         self._where = where
+        self.providers = list(self._session.get_providers())
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
 
     @classmethod
-    def of(cls, bundle: Bundle, providers: Sequence[str] = CPU, threads: int = 1) -> OnnxSession:
+    def of(
+        cls,
+        bundle: Bundle,
+        providers: Sequence[str] = CPU,
+        threads: int = 1,
+        provider_options: Sequence[Mapping[str, Any]] | None = None,
+    ) -> OnnxSession:
         """Open a bundle's model; one that does not take and give what bundle.json says is a `BadInput`."""
-        session = cls(bundle.read(MODEL), str(bundle.folder / MODEL), providers, threads)
+        session = cls(bundle.read(MODEL), str(bundle.folder / MODEL), providers, threads, provider_options)
         session.check(bundle)
         return session
-
-    @property
-    def providers(self) -> list[str]:
-        """The execution providers in use, the first one first."""
-        return list(self._session.get_providers())
 
     def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
         """Return the log-probabilities (time, batch, classes) of a batch."""
@@ -62,7 +86,9 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def _open(model: bytes, where: str, providers: list[str], threads: int) -> Any:
+def _open(
+    model: bytes, where: str, providers: list[str], threads: int, provider_options: Sequence[Mapping[str, Any]] | None
+) -> Any:
     ort = _onnxruntime()
     offered = ort.get_available_providers()
     if missing := [p for p in providers if p not in offered]:
@@ -73,8 +99,12 @@ def _open(model: bytes, where: str, providers: list[str], threads: int) -> Any:
     # Waiting threads that spin would eat the cores that other callers' crops need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = ort.InferenceSession(model, options, providers=providers)
+        given = [dict(one) for one in provider_options] if provider_options else None
+        session = ort.InferenceSession(model, options, providers=providers, provider_options=given, enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
+        if providers[0] not in CPU:
+            problem = f"{providers[0]} does not work here ({' '.join(str(error).split())[:200]})"
+            raise BadInput("providers", problem, "check its driver and libraries, or ask for the CPU") from error
         raise BadInput(where, f"onnxruntime cannot load this model ({str(error)[:200]})", "export it again") from error
     got = session.get_providers()[0]
     if got != providers[0]:

@@ -1,0 +1,180 @@
+"""The recogniser on a camera's processor: against a peer's network, over threads, and what is not the network.
+
+    .venv/bin/python tools/bench/bench_edge.py                        # an untrained network of recipes/florida_crnn.yaml
+    .venv/bin/python tools/bench/bench_edge.py --bundle runs/…/bundle # yours
+    .venv/bin/python tools/bench/bench_edge.py --peer-onnx cct_xs.onnx # and fast-plate-ocr's, exported by its own exporter
+
+Weights do not change how long a network takes, so the untrained one will do. All ratios are of medians, measured in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from glyphyard.edge import Bundle, Recognizer
+from glyphyard.edge.session import OnnxSession
+
+ROOT = Path(__file__).parents[2]
+CROPS, CALLS, TURNS, THREADS = 64, 400, 5, 8
+CORES = 2
+
+
+def untrained_bundle(folder: Path) -> Path:
+    """Export the main recipe's network as it is before training, golden vectors and all."""
+    import torch
+
+    from glyphyard.core.decoding import decoder_of
+    from glyphyard.core.files import sha256_bytes, write_json
+    from glyphyard.core.pixels import PixelContract
+    from glyphyard.edge.bundle import Golden, pack_golden
+    from glyphyard.edge.manifest import describe
+    from glyphyard.export.bundle import for_inference_parts
+    from glyphyard.export.onnx_graph import export_onnx
+    from glyphyard.recipe.load import load_recipe
+    from glyphyard.tasks.catalogue import task_of
+
+    recipe = load_recipe(ROOT / "recipes" / "florida_crnn.yaml")
+    torch.manual_seed(0)
+    task = task_of(recipe)
+    spec = task.export_spec(for_inference_parts(task.build()))
+    data = export_onnx(spec, recipe.export.opset).SerializeToString(deterministic=True)
+    image, alphabet = recipe.dataset.image, recipe.dataset.the_alphabet()
+    pixels = PixelContract(image.height, image.width, image.channels, image.interpolation)
+    crops = [pixels.resize(crop) for crop in plates(4)]
+    logits = OnnxSession(data, "model.onnx").run(pixels.batch(crops))
+    golden = Golden(np.stack(crops), [r.text for r in decoder_of(spec.decode)(logits, alphabet)], logits)
+    packed = {"model.onnx": data, "golden.npz": pack_golden(golden)}
+    files = {name: sha256_bytes(content) for name, content in packed.items()}
+    for name, content in packed.items():
+        (folder / name).write_bytes(content)
+    write_json(folder / "bundle.json", describe("bench", alphabet, pixels, files, {}, spec.decode).to_json())
+    return folder
+
+
+def plates(count: int) -> list[np.ndarray]:
+    """Return colour crops as a detector cuts them out: 60 to 220 pixels wide."""
+    dice = np.random.default_rng(0)
+    sizes = [(int(dice.integers(20, 80)), int(dice.integers(60, 220)), 3) for _ in range(count)]
+    return [dice.integers(0, 256, size, dtype=np.uint8) for size in sizes]
+
+
+def p50_ms(call: Callable[[], object], calls: int = CALLS) -> float:
+    """Return the median time of a call in milliseconds, after some to warm up."""
+    for _ in range(20):
+        call()
+    times = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        call()
+        times.append((time.perf_counter() - started) * 1e3)
+    return statistics.median(times)
+
+
+def parts_ms(bundle: Bundle, crops: list[np.ndarray]) -> dict[str, float]:
+    """Return the median milliseconds of one crop: before the network, in it, after it."""
+    from glyphyard.core.decoding import decoder_of
+
+    session, decode, pixels = OnnxSession.of(bundle), decoder_of(bundle.manifest.decode.method), bundle.pixels
+    batch = pixels.batch([pixels.resize(crops[0])])
+    logits = session.run(batch)
+    at = iter(range(10**9))
+    return {
+        "before": p50_ms(lambda: pixels.batch([pixels.resize(crops[next(at) % len(crops)])])),
+        "network": p50_ms(lambda: session.run(batch)),
+        "after": p50_ms(lambda: decode(logits, bundle.alphabet)),
+    }
+
+
+def threads_ratio(recognizer: Recognizer, crops: list[np.ndarray], seconds: float = 2.0) -> tuple[float, float]:
+    """Return crops/s of one thread and of eight that share a recogniser, for about `seconds` each."""
+
+    def rate(threads: int) -> float:
+        until = time.perf_counter() + seconds
+
+        def read(start: int) -> int:
+            done = 0
+            while time.perf_counter() < until:
+                recognizer.read(crops[(start + done) % len(crops)])
+                done += 1
+            return done
+
+        with ThreadPoolExecutor(threads) as pool:
+            started = time.perf_counter()
+            return sum(pool.map(read, range(threads))) / (time.perf_counter() - started)
+
+    rate(THREADS)
+    turns = [(rate(1), rate(THREADS)) for _ in range(TURNS)]
+    return statistics.median(one for one, _ in turns), statistics.median(many for _, many in turns)
+
+
+def peer_run(path: Path) -> Callable[[], object]:
+    """Return one call of a peer's ONNX at batch 1, in a session with the same options as ours."""
+    import onnxruntime
+
+    session = OnnxSession(path.read_bytes(), str(path))._session
+    entry = session.get_inputs()[0]
+    shape = [d if isinstance(d, int) else 1 for d in entry.shape]
+    kind = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[entry.type]
+    batch = {entry.name: np.full(shape, 128, kind)}
+    assert isinstance(session, onnxruntime.InferenceSession)
+    return lambda: session.run(None, batch)
+
+
+def measure(bundle: Path, peer: Path | None, say: Callable[[str], None] = print) -> dict[str, float]:
+    """Print and return the ratios."""
+    opened, crops, ratios = Bundle.open(bundle), plates(CROPS), {}
+    parts = parts_ms(opened, crops)
+    rest = parts["before"] + parts["after"]
+    ratios["rest"] = rest / (rest + parts["network"])
+    say(
+        f"edge: before {parts['before']:.3f} ms + after {parts['after']:.3f} ms ÷ with the network ({parts['network']:.3f} ms) = "
+        f"{ratios['rest']:.1%} at batch 1 (wanted: under 15 %)"
+    )
+    if peer is None:
+        say("edge: CRNN ÷ fast-plate-ocr cct_xs_v1: not measured, give --peer-onnx (wanted: at most 0.5)")
+    else:
+        session = OnnxSession.of(opened)
+        batch = opened.pixels.batch([opened.pixels.resize(crops[0])])
+        theirs, ours = peer_run(peer), lambda: session.run(batch)
+        turns = [(p50_ms(ours), p50_ms(theirs)) for _ in range(TURNS)]
+        mine, other = (statistics.median(column) for column in zip(*turns, strict=True))
+        ratios["peer"] = mine / other
+        say(
+            f"edge: CRNN {mine:.3f} ms ÷ {peer.name} {other:.3f} ms, one thread, batch 1 = {ratios['peer']:.2f} (wanted: at most 0.5)"
+        )
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < CORES:
+        say(f"edge: {THREADS} threads ÷ one: not measured, this process has one core (wanted: 1.7 on {CORES})")
+        return ratios
+    os.sched_setaffinity(0, cores[:CORES])
+    one, many = threads_ratio(Recognizer(opened), crops)
+    os.sched_setaffinity(0, cores)
+    ratios["threads"] = many / one
+    say(
+        f"edge: {THREADS} threads {many:.0f} crops/s ÷ one {one:.0f} crops/s on {CORES} cores = {ratios['threads']:.2f} (wanted: 1.7)"
+    )
+    return ratios
+
+
+def main() -> None:
+    """Print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path)
+    peer = os.environ.get("GLYPHYARD_PEER_ONNX")
+    parser.add_argument("--peer-onnx", type=Path, default=Path(peer) if peer else None, help="or GLYPHYARD_PEER_ONNX")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="glyphyard-bench-") as folder:
+        measure(arguments.bundle or untrained_bundle(Path(folder)), arguments.peer_onnx)
+
+
+if __name__ == "__main__":
+    main()
