@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.ctc import greedy_decode
 from glyphyard.core.text_metrics import count_texts
-from glyphyard.tasks.recognition.scoring import greedy_ids, score
+from glyphyard.tasks.readers.scoring import greedy_ids, score
 
 ALPHABET = Alphabet("0123AB")
 

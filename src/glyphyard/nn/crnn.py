@@ -8,12 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from glyphyard.nn.blocks import ChannelsLast, InvertedResidual, Stride, conv_norm
+from glyphyard.nn.trunks import HALVINGS_OF_HEIGHT, trunk_of
 from glyphyard.recipe.model import CrnnConfig
 
-# The stem and stage 2 halve both sides; stages 3 and 4 halve the height only, so that a column stays 4 pixels wide.
-STAGE_STRIDES: tuple[Stride, ...] = ((1, 1), (2, 2), (2, 1), (2, 1))
-HALVINGS_OF_HEIGHT = 4
 LEAST_SPREAD = 0.05  # of [0, 1]: an empty crop is not blown up into noise
 
 
@@ -22,7 +19,7 @@ class Crnn(nn.Module):
 
     def __init__(self, config: CrnnConfig, channels: int, height: int, num_classes: int) -> None:
         super().__init__()
-        self.trunk = _trunk(config, channels)
+        self.trunk = trunk_of(config, channels)
         # The last rows are flattened into channels and mixed by one convolution as high as they are: an average
         # over the height would make a bar at the top (T) and one at the bottom (L) the same.
         rows = -(-height // 2**HALVINGS_OF_HEIGHT)
@@ -69,15 +66,3 @@ def standardised(images_NCHW: Tensor) -> Tensor:
     """
     centred = images_NCHW - images_NCHW.mean((1, 2, 3), keepdim=True)
     return centred / (centred.square().mean((1, 2, 3), keepdim=True).sqrt() + LEAST_SPREAD)
-
-
-def _trunk(config: CrnnConfig, channels: int) -> nn.Sequential:
-    width = config.channels[0]
-    convolution, *rest = conv_norm(channels, width, stride=(2, 2))
-    layers: list[nn.Module] = [convolution, ChannelsLast(), *rest]
-    for stage, (outputs, blocks, stride) in enumerate(zip(config.channels, config.blocks, STAGE_STRIDES, strict=True)):
-        for block in range(blocks):
-            # As in MobileNetV2 the first stage does not widen: it runs at the highest resolution.
-            layers.append(InvertedResidual(width, outputs, config.expansion if stage else 1, stride if block == 0 else (1, 1)))
-            width = outputs
-    return nn.Sequential(*layers)

@@ -6,13 +6,14 @@ N rows of a batch, C channels, H×W pixels, K sums. The loop knows no task by na
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
 from torch import Generator, Tensor, nn
 
 from glyphyard.core.ctc import Reading
+from glyphyard.core.decoding import CTC
 from glyphyard.recipe.stage import StageConfig
 
 Better = Literal["lower", "higher"]
@@ -26,28 +27,34 @@ class Rows:
     texts: list[str]
     ids: Tensor  # (N,) int64
     targets: dict[str, Tensor]
+    epoch: int = 0  # of training, from 1; 0 in validation
 
     def take(self, index: Tensor) -> Rows:
         """Return the rows at `index` (int64, on the CPU)."""
         placed = index.to(self.images.device, non_blocking=True)
         # index_select copies whole rows; indexing with brackets goes byte by byte.
         targets = {name: values.index_select(0, placed) for name, values in self.targets.items()}
-        return Rows(self.images.index_select(0, placed), [self.texts[i] for i in index.tolist()], self.ids[index], targets)
+        return Rows(self.images.index_select(0, placed), [self.texts[i] for i in index.tolist()], self.ids[index], targets, self.epoch)
 
     def to(self, device: torch.device) -> Rows:
         """Return the rows with images and targets on `device`; texts and ids stay."""
         targets = {name: values.to(device) for name, values in self.targets.items()}
-        return Rows(self.images.to(device), self.texts, self.ids, targets)
+        return Rows(self.images.to(device), self.texts, self.ids, targets, self.epoch)
 
 
 @dataclass
 class Batch:
-    """What a network gets: images (N,C,H,W) float32 in [0, 1] and targets on the device, texts, ids (N,)."""
+    """What a network gets: images (N,C,H,W) float32 in [0, 1] and targets on the device, texts, ids (N,).
+
+    `misread`: what `loss` found out about each row in passing, the share of its characters that is misread, (N,); hard
+    mining wants it.
+    """
 
     images: Tensor
     texts: list[str]
     ids: Tensor
     targets: dict[str, Tensor]
+    misread: Tensor | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ class ExportSpec:
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
     batch_axes: Mapping[str, int]  # by input or output name
+    decode: str = CTC  # how strings are read from the output: a key of core.decoding.DECODERS
 
 
 class Task(Protocol):
@@ -69,6 +77,10 @@ class Task(Protocol):
 
     def build(self) -> nn.ModuleDict:
         """Return freshly initialised networks by part name."""
+        ...
+
+    def warm_start(self, parts: nn.ModuleDict) -> None:
+        """Load released weights that the recipe names into fresh parts; nothing where it names none."""
         ...
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
@@ -93,6 +105,10 @@ class Task(Protocol):
 
     def metrics(self, sums_K: Tensor) -> dict[str, float]:
         """Divide sums by counts, once, into the metrics named in `metric_names`; NaN without samples."""
+        ...
+
+    def remember(self, parts: nn.ModuleDict, sums_K: Tensor, stage: StageConfig) -> None:
+        """Put into buffers of `parts` what a validation teaches (class weights); `sums_K` are those of all ranks, so all do the same."""
         ...
 
     def predict(self, parts: nn.ModuleDict, batch: Batch) -> list[Reading]:

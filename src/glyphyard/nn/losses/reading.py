@@ -11,6 +11,8 @@ from glyphyard.core.alphabet import BLANK
 FLAT_MARGIN = 0.06  # of the crop's width, left and right of the text
 FLAT_CORE = 0.3  # of a character's slot on each side of its centre that is surely the character
 FLAT_BLANK_WEIGHT = 0.3  # there are more blank steps than others
+ORDERS_WITH_END = 2
+IGNORED = -100
 
 
 def flat_start_loss(log_probs_TNK: Tensor, labels_NL: Tensor, lengths_N: Tensor) -> Tensor:
@@ -42,3 +44,18 @@ def ctc_loss(log_probs_TNK: Tensor, labels_NL: Tensor, lengths_N: Tensor) -> Ten
     return functional.ctc_loss(
         log_probs_TNK.float(), labels_NL, steps_N, lengths_N.cpu(), blank=BLANK, reduction="mean", zero_infinity=True
     )
+
+
+def plm_loss(logits_NKLV: Tensor, labels_NL: Tensor, lengths_N: Tensor) -> Tensor:
+    """Return the mean cross-entropy of permuted language modelling over all orders and positions (Bautista & Atienza, 2022).
+
+    `logits_NKLV`: one position more than `labels_NL` (padded with 0) has columns. The END, class 0, is learnt in the first
+    two orders only, the plain one and its mirror: elsewhere it always comes last and says nothing new.
+    """
+    orders, positions = logits_NKLV.shape[1:3]
+    place_L = torch.arange(positions, device=labels_NL.device)
+    ended_NL = torch.cat([labels_NL, torch.zeros_like(lengths_N)[:, None]], 1)
+    targets_NL = ended_NL.masked_fill(place_L > lengths_N[:, None], IGNORED)
+    without_end_NL = ended_NL.masked_fill(place_L >= lengths_N[:, None], IGNORED)
+    targets_NKL = torch.stack([targets_NL if k < ORDERS_WITH_END else without_end_NL for k in range(orders)], 1)
+    return functional.cross_entropy(logits_NKLV.float().flatten(0, 2), targets_NKL.flatten(), ignore_index=IGNORED)

@@ -1,4 +1,4 @@
-"""Reading one line of text: CTC targets, loss, metrics and what is shipped."""
+"""Reading one line of text: targets, loss, metrics and what is shipped; how the network reads is its reader's business."""
 
 from __future__ import annotations
 
@@ -8,35 +8,34 @@ import torch
 from torch import Generator, Tensor, nn
 
 from glyphyard.core.alphabet import BLANK
-from glyphyard.core.ctc import Reading, greedy_decode
-from glyphyard.core.errors import BadInput
+from glyphyard.core.ctc import Reading
 from glyphyard.data.augment import augment, to_float
-from glyphyard.nn.crnn import Crnn
-from glyphyard.nn.losses import ctc_loss, flat_start_loss
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows
-from glyphyard.tasks.recognition.scoring import SUMS, greedy_ids, score
+from glyphyard.tasks.readers import reader_of
+from glyphyard.tasks.readers.scoring import SUMS, score
 
 
 class Recognition:
     """Images of text lines → readings; one part, "model", that gives log-probabilities (T,N,K)."""
 
     metric_names: Mapping[str, Better] = {"loss": "lower", "cer": "lower", "exact_match": "higher", "length_accuracy": "higher"}
-    term_names: tuple[str, ...] = ("ctc", "flat_start")
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.alphabet = recipe.dataset.the_alphabet()
         self.image = recipe.dataset.image
-        if self.image.width % 4:
-            raise BadInput("dataset.image.width", f"expected a multiple of 4 pixels, found {self.image.width}")
+        self.reader = reader_of(recipe.model, self.image, self.alphabet)
+        self.term_names: tuple[str, ...] = self.reader.term_names
 
     def build(self) -> nn.ModuleDict:
-        """Return {"model": Crnn}."""
-        return nn.ModuleDict(
-            {"model": Crnn(self.recipe.model, self.image.channels, self.image.height, self.alphabet.num_classes)}
-        )
+        """Return {"model": the network}."""
+        return nn.ModuleDict({"model": self.reader.build()})
+
+    def warm_start(self, parts: nn.ModuleDict) -> None:
+        """Load the released weights that the recipe names."""
+        self.reader.warm_start(parts["model"])
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids after folding, padded with BLANK, and "lengths" (N,)."""
@@ -54,22 +53,17 @@ class Recognition:
         return Batch(images, rows.texts, rows.ids, rows.targets)
 
     def loss(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
-        """Return "ctc", the mean over samples of the loss per character, and "flat_start", a rough alignment to begin with."""
-        log_probs_TNK = parts["model"](batch.images)
-        terms = {"ctc": self._ctc(log_probs_TNK, batch)}
-        if any(wanted.term == "flat_start" for wanted in stage.losses):
-            terms["flat_start"] = flat_start_loss(log_probs_TNK, batch.targets["labels"], batch.targets["lengths"])
-        return terms
+        """Return the terms of the network's reader."""
+        return self.reader.losses(parts["model"], batch.images, batch.targets, {wanted.term for wanted in stage.losses})
 
     def new_sums(self) -> Tensor:
         """Return the SUMS of no rows, (6,) float64 zeros."""
         return torch.zeros(len(SUMS), dtype=torch.float64)
 
     def measure(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> Tensor:
-        """Return the batch's SUMS, (6,) float64; the loss is the CTC loss of what is shipped."""
-        log_probs_TNK = parts["model"](batch.images)
-        loss = self._ctc(log_probs_TNK, batch)
-        counts = score(*greedy_ids(log_probs_TNK), batch.targets["labels"], batch.targets["lengths"])
+        """Return the batch's SUMS, (6,) float64, of what is read as what is shipped reads."""
+        read, loss = self.reader.validate(parts["model"], batch.images, batch.targets)
+        counts = score(read.ids_NT, read.lengths_N, batch.targets["labels"], batch.targets["lengths"])
         return torch.cat([loss.double().cpu().reshape(1) * len(batch.ids), counts])
 
     def metrics(self, sums_K: Tensor) -> dict[str, float]:
@@ -83,10 +77,13 @@ class Recognition:
             "length_accuracy": sums["same_length"] / samples,
         }
 
+    def remember(self, parts: nn.ModuleDict, sums_K: Tensor, stage: StageConfig) -> None:
+        """Do nothing: a reader keeps no books."""
+
     def predict(self, parts: nn.ModuleDict, batch: Batch) -> list[Reading]:
         """Read each image greedily, with confidences."""
         with torch.inference_mode():
-            return greedy_decode(parts["model"](batch.images).cpu().numpy(), self.alphabet)
+            return self.reader.readings(parts["model"](batch.images))
 
     def example_batch(self, size: int) -> Batch:
         """Return random images with random texts of four characters."""
@@ -98,7 +95,5 @@ class Recognition:
 
     def export_spec(self, parts: nn.ModuleDict) -> ExportSpec:
         """Ship the model: `input` (N,C,H,W) → `output` (T,N,K)."""
-        return ExportSpec(parts["model"], (self.example_batch(2).images,), ("input",), ("output",), {"input": 0, "output": 1})
-
-    def _ctc(self, log_probs_TNK: Tensor, batch: Batch) -> Tensor:
-        return ctc_loss(log_probs_TNK, batch.targets["labels"], batch.targets["lengths"])
+        example = (self.example_batch(2).images,)
+        return ExportSpec(parts["model"], example, ("input",), ("output",), {"input": 0, "output": 1}, self.reader.method)

@@ -1,4 +1,4 @@
-"""Greedy CTC decoding and text metrics of whole batches as tensor operations; strings are only made of misread rows."""
+"""Greedy decoding and text metrics of whole batches as tensor operations; strings are only made of misread rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from glyphyard.core.alphabet import BLANK
+from glyphyard.core.decoding import END
 from glyphyard.core.text_metrics import edit_distance
 
 # The sums of a validation batch, in this order; see `Task.measure`.
@@ -22,6 +23,13 @@ def greedy_ids(log_probs_TNK: Tensor) -> tuple[Tensor, Tensor]:
     place_NT = torch.where(kept_NT, kept_NT.cumsum(1) - 1, steps)
     packed = best_NT.new_full((len(best_NT), steps + 1), BLANK).scatter_(1, place_NT, best_NT)
     return packed[:, :steps], kept_NT.sum(1)
+
+
+def ended_ids(log_probs_TNK: Tensor) -> tuple[Tensor, Tensor]:
+    """Return best ids up to the first END, (N,T) padded with END (which is BLANK), and their lengths (N,)."""
+    best_NT = log_probs_TNK.argmax(-1).T
+    kept_NT = (best_NT != END).cumprod(1).bool()
+    return best_NT.masked_fill(~kept_NT, END), kept_NT.sum(1)
 
 
 def score(read_NT: Tensor, read_lengths_N: Tensor, labels_NL: Tensor, lengths_N: Tensor) -> Tensor:

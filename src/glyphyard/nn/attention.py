@@ -1,0 +1,99 @@
+"""Multi-head attention whose keys and values can be made once and asked many times, and the ViT layer that is built of it.
+
+Shapes: N images, Q queries, S things to look at, D features, H heads of E = D / H features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+KeysValues = tuple[Tensor, Tensor]  # each (N,H,S,E)
+
+
+class Attention(nn.Module):
+    """Queries look at keys and values (Vaswani et al., 2017); projections lie in one matrix: queries, keys, values."""
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.share, self.dropout = heads, dim // heads, dropout
+        self.projections = nn.Linear(dim, 3 * dim)
+        self.mix = nn.Linear(dim, dim)
+
+    def look_up(self, things_NSD: Tensor) -> KeysValues:
+        """Return the keys and values of what can be looked at."""
+        dim = self.heads * self.share
+        both = functional.linear(things_NSD, self.projections.weight[dim:], self.projections.bias[dim:])
+        keys, values = both.chunk(2, -1)
+        return self._apart(keys), self._apart(values)
+
+    def forward(self, queries_NQD: Tensor, seen: KeysValues, allowed: Tensor | None = None) -> Tensor:
+        """Return what each query finds, (N,Q,D); `allowed` is true where a query may look, broadcast to (N,H,Q,S)."""
+        dim = self.heads * self.share
+        queries = functional.linear(queries_NQD, self.projections.weight[:dim], self.projections.bias[:dim])
+        return self._attend(self._apart(queries), *seen, allowed)
+
+    def to_itself(self, x_NSD: Tensor) -> Tensor:
+        """Return what each of S things finds among all of them, (N,S,D), from one projection."""
+        return self._attend(*map(self._apart, self.projections(x_NSD).chunk(3, -1)))
+
+    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        found = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=allowed, dropout_p=dropout, scale=self.share**-0.5
+        )
+        return self.mix(found.transpose(1, 2).flatten(2))
+
+    def _apart(self, x_NSD: Tensor) -> Tensor:
+        # Not `unflatten`: a traced one keeps the batch of the example for ever. Everything but the batch is to be a constant.
+        return x_NSD.reshape(-1, int(x_NSD.shape[1]), self.heads, self.share).transpose(1, 2)
+
+
+class Mlp(nn.Sequential):
+    """Widen, GELU, narrow."""
+
+    def __init__(self, dim: int, ratio: float, dropout: float = 0.0) -> None:
+        middle = int(dim * ratio)
+        super().__init__(nn.Linear(dim, middle), nn.GELU(), nn.Dropout(dropout), nn.Linear(middle, dim))
+
+
+class EncoderLayer(nn.Module):
+    """Norm → attention → +; norm → MLP → + (Dosovitskiy et al., 2021)."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.norm1, self.attention = nn.LayerNorm(dim, eps=1e-6), Attention(dim, heads)
+        self.norm2, self.mlp = nn.LayerNorm(dim, eps=1e-6), Mlp(dim, mlp_ratio)
+
+    def forward(self, x_NSD: Tensor) -> Tensor:
+        """Return (N,S,D)."""
+        x_NSD = x_NSD + self.attention.to_itself(self.norm1(x_NSD))
+        return x_NSD + self.mlp(self.norm2(x_NSD))
+
+
+class Vit(nn.Module):
+    """Images (N,C,H,W) in [0, 1] → one feature vector a patch, (N,S,D), in reading order; no class token."""
+
+    def __init__(
+        self, channels: int, size: tuple[int, int], patch: tuple[int, int], dim: int, depth: int, heads: int, mlp_ratio: float
+    ) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(channels, dim, patch, patch)
+        self.places = nn.Parameter(torch.zeros(1, size[0] // patch[0] * (size[1] // patch[1]), dim))
+        self.layers = nn.Sequential(*(EncoderLayer(dim, heads, mlp_ratio) for _ in range(depth)))
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """Return (N,S,D)."""
+        patches_NSD = self.patches((images_NCHW - 0.5) / 0.5).flatten(2).transpose(1, 2)
+        return self.norm(self.layers(patches_NSD + self.places))
+
+
+def start_small(module: nn.Module) -> None:
+    """Draw matrices from a narrow truncated normal and set biases to zero, as ViTs are begun; norms stay as they are."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Conv2d | nn.Embedding):
+            nn.init.trunc_normal_(part.weight, std=0.02)
+            if getattr(part, "bias", None) is not None:
+                nn.init.zeros_(part.bias)

@@ -1,0 +1,153 @@
+"""Released PARSeq weights → our Parseq: an explicit map of names, channels, places and characters.
+
+The file is the authors' own (github.com/baudm/parseq, release v1.0.0): a state dict of tensors with timm's names in the
+encoder and torch's `nn.MultiheadAttention` in the decoder, for RGB images and 94 characters.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from glyphyard.core.alphabet import Alphabet
+from glyphyard.core.errors import BadInput
+from glyphyard.nn.parseq import Parseq
+
+RELEASES = {
+    "baudm/parseq-base": "https://github.com/baudm/parseq/releases/download/v1.0.0/parseq-bb5792a6.pt",
+    "baudm/parseq-tiny": "https://github.com/baudm/parseq/releases/download/v1.0.0/parseq_tiny-e7a21b54.pt",
+}
+CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+START_ROW, PADDING_ROW = len(CHARACTERS) + 1, len(CHARACTERS) + 2  # after the END (0) and the characters (from 1)
+
+# Their name → ours, as patterns; what is in none of them is refused.
+NAMES = (
+    (r"encoder\.patch_embed\.proj\.(weight|bias)", r"encoder.patches.\1"),
+    (r"encoder\.pos_embed", r"encoder.places"),
+    (r"encoder\.blocks\.(\d+)\.(norm[12])\.(weight|bias)", r"encoder.layers.\1.\2.\3"),
+    (r"encoder\.blocks\.(\d+)\.attn\.qkv\.(weight|bias)", r"encoder.layers.\1.attention.projections.\2"),
+    (r"encoder\.blocks\.(\d+)\.attn\.proj\.(weight|bias)", r"encoder.layers.\1.attention.mix.\2"),
+    (r"encoder\.blocks\.(\d+)\.mlp\.fc1\.(weight|bias)", r"encoder.layers.\1.mlp.0.\2"),
+    (r"encoder\.blocks\.(\d+)\.mlp\.fc2\.(weight|bias)", r"encoder.layers.\1.mlp.3.\2"),
+    (r"encoder\.norm\.(weight|bias)", r"encoder.norm.\1"),
+    (r"decoder\.layers\.0\.self_attn\.in_proj_(weight|bias)", r"layer.to_text.projections.\1"),
+    (r"decoder\.layers\.0\.self_attn\.out_proj\.(weight|bias)", r"layer.to_text.mix.\1"),
+    (r"decoder\.layers\.0\.cross_attn\.in_proj_(weight|bias)", r"layer.to_image.projections.\1"),
+    (r"decoder\.layers\.0\.cross_attn\.out_proj\.(weight|bias)", r"layer.to_image.mix.\1"),
+    (r"decoder\.layers\.0\.linear1\.(weight|bias)", r"layer.mlp.0.\1"),
+    (r"decoder\.layers\.0\.linear2\.(weight|bias)", r"layer.mlp.3.\1"),
+    (r"decoder\.layers\.0\.(norm[12])\.(weight|bias)", r"layer.\1.\2"),
+    (r"decoder\.layers\.0\.norm_q\.(weight|bias)", r"layer.norm_query.\1"),
+    (r"decoder\.layers\.0\.norm_c\.(weight|bias)", r"layer.norm_text.\1"),
+    (r"decoder\.norm\.(weight|bias)", r"norm.\1"),
+    (r"head\.(weight|bias)", r"head.\1"),
+    (r"text_embed\.embedding\.weight", r"tokens.weight"),
+    (r"pos_queries", r"queries"),
+)
+
+
+def load_released(network: Parseq, which: str, alphabet: Alphabet) -> str:
+    """Load a release by hub id, or a file with one, into `network`; return the characters that it could not teach.
+
+    Those (an Ä, say) keep their fresh weights. A folded character is taught as the one it is read as.
+    """
+    theirs, where = read_released(which)
+    mine = network.state_dict()
+    taught = [c for c in alphabet.characters if c in CHARACTERS]
+    translated = {"head.weight", "head.bias", "tokens.weight"}
+    for name, value in theirs.items():
+        if (own := _our_name(name)) is None:
+            raise BadInput(where, f"holds {name!r}, which no PARSeq has", "use a released PARSeq, or leave `pretrained` out")
+        if own not in mine:
+            raise BadInput(where, f"holds {name!r}, which this network of depth {_depth(network)} has not", "state its own size")
+        value = _fitted(own, value, network)
+        if own in translated:
+            rows = _rows(own, value, alphabet, taught, where)
+            mine[own][list(rows)] = value[list(rows.values())].to(mine[own])
+        elif value.shape == mine[own].shape:
+            mine[own].copy_(value)
+        else:
+            expected, found = tuple(mine[own].shape), tuple(value.shape)
+            raise BadInput(
+                where, f"{name}: this network has {expected}, the file {found}", "state the file's `size`, patch and image"
+            )
+    if missing := sorted(set(mine) - {_our_name(name) for name in theirs}):
+        raise BadInput(where, f"lacks {len(missing)} tensors ({missing[0]} …)", "download it again, or state its own size")
+    return "".join(c for c in alphabet.characters if c not in CHARACTERS)
+
+
+def read_released(which: str) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors of a release (downloaded once, its hash checked) or of a local file, and where they lie."""
+    path = _downloaded(which) if which in RELEASES else Path(which).expanduser()
+    where = str(path)
+    if not path.is_file():
+        known = ", ".join(RELEASES)
+        raise BadInput(where, "there is no such file", f"`model.pretrained` names a file, or one of {known}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise BadInput(where, "holds more than weights and was not loaded", "use the released file") from error
+    except Exception as error:  # an unpickler that is fed any bytes may raise anything
+        raise BadInput(where, f"is no weight file, or was cut short ({type(error).__name__})", "download it again") from error
+    state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
+    tensors = {str(k).removeprefix("model."): v for k, v in state.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise BadInput(where, "holds no tensors by name", "use the released file")
+    return tensors, where
+
+
+def _downloaded(which: str) -> Path:
+    """Return the release's file in torch's own cache, fetching it if it is not there yet."""
+    url = RELEASES[which]
+    name = url.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.is_file():
+        return path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest = re.search(r"-([0-9a-f]{8,})\.", name)
+        assert digest is not None  # torch names released files by the beginning of their SHA-256
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=digest[1], progress=False)
+    except (OSError, RuntimeError) as error:  # no network, no such host, no room, or another hash
+        remedy = f"download {url} where there is a network and put it at {path}, or give its path as `model.pretrained`"
+        raise BadInput(f"model.pretrained {which}", f"cannot be fetched ({error})", remedy) from error
+    return path
+
+
+def _our_name(name: str) -> str | None:
+    for theirs, ours in NAMES:
+        if re.fullmatch(theirs, name):
+            return re.sub(theirs, ours, name)
+    return None
+
+
+def _fitted(own: str, value: Tensor, network: Parseq) -> Tensor:
+    """Bring the first layer to our channels (BGR, or grey as the sum of the three) and the positions to our longest text."""
+    if own == "encoder.patches.weight" and value.ndim == 4 and value.shape[1] == 3:
+        return value.flip(1) if network.encoder.patches.in_channels == 3 else value.sum(1, keepdim=True)
+    if own == "queries" and value.ndim == 3:
+        return value[:, : network.positions]
+    return value
+
+
+def _rows(own: str, value: Tensor, alphabet: Alphabet, taught: list[str], where: str) -> dict[int, int]:
+    """Map our rows of the head or the token table to theirs."""
+    rows = {0: 0} | {alphabet.characters.index(c) + 1: CHARACTERS.index(c) + 1 for c in taught}
+    expected = len(CHARACTERS) + 1
+    if own == "tokens.weight":
+        rows |= {alphabet.num_classes: START_ROW, alphabet.num_classes + 1: PADDING_ROW}
+        expected += 2
+    if len(value) != expected:
+        raise BadInput(
+            where, f"expected {expected} rows for {len(CHARACTERS)} characters, found {len(value)}", "use the released file"
+        )
+    return rows
+
+
+def _depth(network: Parseq) -> int:
+    return len(network.encoder.layers)

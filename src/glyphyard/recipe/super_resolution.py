@@ -1,0 +1,65 @@
+"""The parts of a super-resolution recipe: the generator, its attention over characters, and LCOFL."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from glyphyard.recipe.base import Fraction, Strict
+from glyphyard.recipe.model import with_preset
+
+LayoutName = Literal["brazilian", "mercosur", "florida", "none"]
+
+# The sizes of LP-ASRN's guide.
+SWINIR_PRESETS: dict[str, dict[str, Any]] = {
+    "max": {"embed_dim": 144, "rstb": 8, "blocks": 3, "heads": 8, "window": 6, "mlp_ratio": 6.0, "pyramid": {}},
+    "lightweight": {"embed_dim": 96, "rstb": 4, "blocks": 2, "heads": 6, "window": 8, "mlp_ratio": 4.0, "pyramid": None},
+}
+
+
+class PyramidConfig(Strict):
+    """Character Pyramid Attention: where strokes are, where gaps are, and which place of the plate this is, at three scales."""
+
+    layout: LayoutName = Field("none", description="Which places a plate has; `none` knows positions only.")
+    scales: Annotated[tuple[Fraction, ...], Field(strict=False, min_length=1)] = (1.0, 0.5, 0.25)
+    stroke: int = Field(7, ge=3, le=15, description="Length of a stroke's detector in pixels; odd.", multiple_of=1)
+
+
+class SwinIRConfig(Strict):
+    """SwinIR (Liang et al., 2021): shallow convolution → residual Swin blocks → PixelShuffle, on top of the enlarged input."""
+
+    network: Literal["swinir"] = "swinir"
+    preset: Literal["max", "lightweight"] = Field("max", description="What the sizes below are unless stated.")
+    scale: Literal[2, 4] = Field(2, description="High resolution ÷ low resolution, on each side.")
+    embed_dim: int = Field(144, ge=8, le=360)
+    rstb: int = Field(8, ge=1, le=12, description="Residual Swin transformer blocks.")
+    blocks: int = Field(3, ge=1, le=12, description="Swin layers in each of them; every second one shifts its windows.")
+    heads: int = Field(8, ge=1, le=16)
+    window: int = Field(6, ge=2, le=16, description="Side of a window in low-resolution pixels; even.", multiple_of=2)
+    mlp_ratio: float = Field(6.0, ge=1, le=8)
+    features: int = Field(64, ge=4, le=128, description="Channels of the upscaling part.")
+    refine: bool = Field(True, description="A residual convolution after each doubling (progressive refinement).")
+    skip: bool = Field(True, description="The network adds to the enlarged input (reconstruction skip).")
+    pyramid: PyramidConfig | None = Field(PyramidConfig(), description="Character Pyramid Attention; null leaves it out.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_preset(cls, value: Any) -> Any:
+        return with_preset(value, "preset", "max", SWINIR_PRESETS)
+
+
+class LcoflConfig(Strict):
+    """LCOFL: classification with confusion-adaptive weights + layout penalty + structural similarity."""
+
+    form: Literal["differentiable", "official"] = Field(
+        "differentiable", description="official: as the released code computes it, where only SSIM has a gradient."
+    )
+    classification: float = Field(1.0, ge=0, description="λ_C.")
+    layout: float = Field(0.5, ge=0, description="λ_P.")
+    ssim: float = Field(0.2, ge=0, description="λ_S.")
+    alpha: float = Field(0.1, ge=0, description="How much a confused character's weight grows.")
+    max_weight: float = Field(3.0, ge=1, description="The largest weight of a character.")
+    decay: Fraction = Field(0.5, description="How much of the older confusion rates stays at each validation.")
+    ssim_window: int = Field(5, ge=3, le=11, description="Side of SSIM's window in pixels; odd.")
+    psnr_floor: float = Field(12.5, gt=0, description="dB; below it the classification and layout terms shrink in proportion.")

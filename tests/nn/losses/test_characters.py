@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glyphyard.core.alphabet import Alphabet
+from glyphyard.nn.losses import ctc_losses, kinds_of, official_losses, position_losses
+from glyphyard.nn.losses.characters import alignment_shares, other_kind
+
+ALPHABET = Alphabet("01AB-")
+KINDS = kinds_of(ALPHABET)
+ONES = torch.ones(6)
+LABELS, LENGTHS = torch.tensor([[1, 3, 5], [4, 2, 0]]), torch.tensor([3, 2])  # "0A-", "B1"
+
+
+def sure(labels: torch.Tensor, classes: int = 6) -> torch.Tensor:
+    return torch.nn.functional.one_hot(labels, classes).float() * 40
+
+
+def test_kinds_and_what_may_not_be_mixed_up() -> None:
+    assert KINDS.tolist() == [0, 2, 2, 1, 1, 0]
+    mixed = other_kind(KINDS)
+    assert mixed[1].tolist() == [False, False, False, True, True, False]
+    assert not mixed[5].any()
+    assert not mixed[0].any()
+
+
+def test_a_sure_and_right_reader_costs_nothing_whatever_stands_after_the_end() -> None:
+    labels = LABELS.clone()
+    labels[1, 2] = 5
+    classification, layout = position_losses(sure(labels), LABELS, LENGTHS, ONES, KINDS)
+    assert classification < 1e-4
+    assert layout < 1e-4
+
+
+def test_the_layout_term_is_the_probability_of_the_wrong_kind() -> None:
+    logits = sure(LABELS)
+    logits[0, 0] = torch.tensor([9.0, 0, 0, 0, 0, -40])  # the END is no character; of 0, 1, A, B a half is letters
+    _, layout = position_losses(logits, LABELS, LENGTHS, ONES, KINDS)
+    assert layout.item() == pytest.approx(0.5 / 5, abs=1e-4)
+
+
+def test_weights_are_normalised_once() -> None:
+    logits = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(1))
+    even, _ = position_losses(logits, LABELS, LENGTHS, ONES, KINDS)
+    scaled, _ = position_losses(logits, LABELS, LENGTHS, ONES * 7, KINDS)
+    torch.testing.assert_close(even, scaled)
+    log_probs = logits[..., 1:].log_softmax(-1)
+    weights = torch.tensor([1.0, 1, 1, 3, 1, 1])
+    terms = [
+        (weights[c].item(), -log_probs[n, i, c - 1].item()) for n, i, c in ((0, 0, 1), (0, 1, 3), (0, 2, 5), (1, 0, 4), (1, 1, 2))
+    ]
+    wanted = sum(w * v for w, v in terms) / sum(w for w, _ in terms)
+    assert position_losses(logits, LABELS, LENGTHS, weights, KINDS)[0].item() == pytest.approx(wanted, rel=1e-5)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_alignment_shares_are_the_posteriors_over_all_paths(seed: int) -> None:
+    log_probs = torch.randn(4, 1, 3, generator=torch.Generator().manual_seed(seed)).log_softmax(-1)
+    found = alignment_shares(log_probs, torch.tensor([[1, 2]]), torch.tensor([2]))[:, 0]
+    wanted = torch.zeros(4, 3)
+    for path in itertools.product(range(3), repeat=4):
+        if tuple(k for k, _ in itertools.groupby(path) if k) == (1, 2):
+            likelihood = math.prod(log_probs[t, 0, k].exp().item() for t, k in enumerate(path))
+            for t, k in enumerate(path):
+                wanted[t, k] += likelihood
+    torch.testing.assert_close(found, wanted / wanted[0].sum(), atol=1e-4, rtol=1e-3)
+
+
+def test_a_ctc_reader_is_charged_for_the_wrong_kind_where_the_character_stands() -> None:
+    blank, path = 0, [1, 0, 3, 0, 5, 0]
+    right = sure(torch.tensor(path)).log_softmax(-1)[:, None]
+    labels, lengths = LABELS[:1], LENGTHS[:1]
+    classification, layout = ctc_losses(right, labels, lengths, ONES, KINDS)
+    assert classification < 1e-3
+    assert layout < 1e-3
+    confused = sure(torch.tensor(path))
+    confused[0, 3] = confused[0, 1]  # half a 0, half an A, at the step of the 0
+    hesitant, charged = ctc_losses(confused.log_softmax(-1)[:, None], labels, lengths, ONES, KINDS)
+    assert charged.item() == pytest.approx(0.5 / 3, abs=0.02)
+    assert hesitant > classification
+    assert path[1] == blank
+
+
+def test_the_official_form_charges_strings() -> None:
+    read, read_lengths = torch.tensor([[3, 3, 5], [4, 3, 0]]), torch.tensor([3, 2])  # "AA-" for "0A-", "BA" for "B1"
+    classification, layout = official_losses(read, read_lengths, LABELS, LENGTHS, KINDS, 6)
+    right, wrong = -math.log(math.e / (math.e + 5)), -math.log(1 / (math.e + 5))
+    assert classification.item() == pytest.approx((3 * right + 2 * wrong) / 5, rel=1e-5)
+    assert layout.item() == pytest.approx((0.5 + 0.5) / 2)
+    digits = torch.tensor([[1, 1, 5], [4, 2, 0]])  # "00-" for "0A-"
+    assert official_losses(digits, read_lengths, LABELS, LENGTHS, KINDS, 6)[1].item() == pytest.approx(0.4 / 2)

@@ -1,0 +1,82 @@
+"""PARSeq: a training step with all K orders in one decoder pass ÷ the same step with one pass an order, as published.
+
+    .venv/bin/python tools/bench/bench_parseq.py           # the tiny recipe's network, batch 32; small_cpu, batch 16
+    .venv/bin/python tools/bench/bench_parseq.py --base    # the published one, batch 4
+
+Same weights, images, texts and orders; the encoder runs once in both. Both give the same loss, which is checked first.
+One thread, CPU time, in turns; the median turn counts.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from glyphyard.nn.losses import plm_loss
+from glyphyard.nn.parseq import Parseq
+from glyphyard.nn.permutations import draw_orders, sight
+from glyphyard.recipe.model import ParseqConfig
+
+ORDERS, CHARACTERS, LENGTH, TURNS = 6, 36, 7, 9
+WANTED = 1.3
+
+
+def one_pass(model: Parseq, images: Tensor, labels: Tensor, lengths: Tensor, allowed: Tensor) -> Tensor:
+    """Return the loss, all orders at once."""
+    return plm_loss(model(images, labels, allowed), labels, lengths)
+
+
+def one_pass_an_order(model: Parseq, images: Tensor, labels: Tensor, lengths: Tensor, allowed: Tensor) -> Tensor:
+    """Return the loss as the published training loop computes it: encode once, then decode, project and sum order by order."""
+    features = model.encoder(images)
+    ended = torch.cat([labels, torch.zeros_like(lengths)[:, None]], 1)
+    place = torch.arange(ended.shape[1])
+    targets = ended.masked_fill(place > lengths[:, None], -100)
+    total, count, share = torch.zeros(()), 0, int((targets != -100).sum())
+    for k in range(len(allowed)):
+        image = model.layer.to_image.look_up(features)  # a decoder layer projects what it looks at in each pass
+        logits = model.permuted(image, labels, allowed[k : k + 1])[:, 0]
+        total = total + share * functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+        count += share
+        if k == 1:
+            targets = ended.masked_fill(place >= lengths[:, None], -100)
+            share = int((targets != -100).sum())
+    return total / count
+
+
+def measure(config: ParseqConfig, batch: int, turns: int = TURNS, say: Callable[[str], None] = print) -> float:
+    """Return how many times faster one pass is."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = Parseq(config.model_copy(update={"dropout": 0.0}), 1, 32, 128, CHARACTERS + 1).train()
+    images, lengths = torch.rand(batch, 1, 32, 128), torch.full((batch,), LENGTH)
+    labels, allowed = torch.randint(1, CHARACTERS + 1, (batch, LENGTH)), sight(draw_orders(LENGTH, ORDERS))
+    steps = {"one": one_pass, "each": one_pass_an_order}
+    losses = [step(model, images, labels, lengths, allowed) for step in steps.values()]
+    torch.testing.assert_close(losses[0], losses[1])
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(turns + 1):
+        for name, step in steps.items():
+            started = time.process_time()
+            model.zero_grad(set_to_none=True)
+            step(model, images, labels, lengths, allowed).backward()
+            seconds[name].append(time.process_time() - started)
+    one, each = (statistics.median(times[1:]) for times in seconds.values())
+    say(
+        f"parseq {config.embed_dim}x{config.depth}, batch {batch}: {each * 1e3:.0f} ms an order each ÷ {one * 1e3:.0f} ms at once = {each / one:.2f} (wanted: {WANTED})"
+    )
+    return each / one
+
+
+if __name__ == "__main__":
+    if "--base" in sys.argv[1:]:
+        measure(ParseqConfig(network="parseq"), 4, turns=3)
+    else:
+        measure(ParseqConfig(network="parseq", size="small_cpu", embed_dim=64, depth=2), 32)
+        measure(ParseqConfig(network="parseq", size="small_cpu"), 16)
