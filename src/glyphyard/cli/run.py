@@ -15,6 +15,11 @@ from glyphyard.cli.options import console, labels_option, load, print_json, set_
 @set_option
 @store_option
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped (its folder or name) in place of a recipe.")
+@click.option(
+    "--start", type=click.Choice(["scratch", "finetune", "resume"]),
+    help="What the first stage keeps of --from: finetune its weights, resume also optimiser, schedule and epochs; scratch nothing.",
+)
+@click.option("--from", "origin", metavar="RUN|FILE", help="A run or a checkpoint (.pt) that a new run starts from; see --start.")
 @click.option("--stage", metavar="NAME", help="Train only this stage, from its parent's checkpoint, and stop after it.")
 @click.option("--until", metavar="STEP", help="Stop after this step: prepare, train-<stage>, export, evaluate, gate, report.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be done and do nothing.")
@@ -27,6 +32,8 @@ def run(
     overrides: tuple[str, ...],
     store: Path,
     resume: str | None,
+    start: str | None,
+    origin: str | None,
     stage: str | None,
     until: str | None,
     only_plan: bool,
@@ -38,9 +45,15 @@ def run(
     """
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
+    if resume and (start or origin):
+        raise click.UsageError("--resume goes on in the run's own folder; --start and --from are for a new run of a RECIPE")
     from glyphyard.pipeline.store import new_run, only_one, open_run, recipe_of
 
     store = store.absolute()
+    if start or origin:
+        from glyphyard.pipeline.origin import start_overrides
+
+        overrides = (*start_overrides(start, origin, store), *overrides)
     loaded = load(recipe, overrides, labels) if recipe else recipe_of(open_run(resume or "", store))
     if only_plan:
         from glyphyard.cli.plan import show_plan

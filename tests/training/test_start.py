@@ -1,0 +1,109 @@
+"""What each start mode keeps: scratch nothing, finetune the weights, resume everything; and none of it unasked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from learnable import FromMemory, crops, epochs_of, same_weights, tiny_recipe, train
+
+from glyphyard.core.errors import BadInput
+from glyphyard.recipe.recipe import Recipe
+from glyphyard.training.checkpoint import load_state
+
+SLOW_SCHEDULE = {"name": "constant", "warmup": 0.0}
+
+
+def recipe(epochs: int, **stage: Any) -> Recipe:
+    """A recipe whose step depends on its number alone, so that one long run and two short ones are the same."""
+    return tiny_recipe([{"epochs": epochs, "losses": [{"term": "ctc"}], "schedule": SLOW_SCHEDULE, **stage}])
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs."""
+    folder = tmp_path_factory.mktemp("first")
+    train(folder, recipe(2, ema_decay=0.9))
+    return folder / "stage"
+
+
+def test_resume_goes_on_to_the_weights_of_one_long_run(first: Path, tmp_path: Path) -> None:
+    going_on = recipe(4, ema_decay=0.9, start="resume", init=str(first / "last.pt"))
+    record = train(tmp_path / "on", going_on, parent=first / "last.pt")
+    train(tmp_path / "whole", recipe(4, ema_decay=0.9))
+    resumed, whole = (load_state(tmp_path / name / "stage" / "last.pt") for name in ("on", "whole"))
+    for part in ("parts", "ema"):
+        assert same_weights(resumed[part], whole[part])
+    assert resumed["optimizer"]["state"][0]["step"] == whole["optimizer"]["state"][0]["step"]
+    standings = [{k: v for k, v in state["position"]["standing"].items() if k != "stale"} for state in (resumed, whole)]
+    assert standings[0] == standings[1]  # but for its patience, which begins anew
+    assert [row["epoch"] for row in epochs_of(tmp_path / "on")] == [1, 2, 3, 4]
+    assert record.stopped == "finished"
+
+
+def test_a_resumed_run_that_finds_nothing_better_keeps_the_best_it_came_with(first: Path, tmp_path: Path) -> None:
+    worse = recipe(3, start="resume", init=str(first / "last.pt"), lr=10.0, clip_norm=0.0)
+    record = train(tmp_path, worse, parent=first / "last.pt")
+    before = load_state(first / "last.pt")["position"]["standing"]
+    assert (record.epoch, record.metrics) == (before["best_epoch"], before["best"])
+    assert (tmp_path / "stage" / "best.pt").read_bytes() == (first / "best.pt").read_bytes()
+
+
+def test_a_resumed_run_that_is_killed_resumes_in_its_own_folder(first: Path, tmp_path: Path) -> None:
+    from learnable import Stop, StopAfter
+
+    going_on = recipe(5, ema_decay=0.9, start="resume", init=str(first / "last.pt"))
+    with pytest.raises(Stop):
+        train(tmp_path, going_on, watch=StopAfter(4), parent=first / "last.pt")
+    assert load_state(tmp_path / "stage" / "last.pt")["position"]["epoch"] == 3
+    train(tmp_path, going_on, parent=first / "last.pt")
+    assert load_state(tmp_path / "stage" / "last.pt")["position"]["epoch"] == 5
+
+
+def test_finetune_keeps_the_weights_alone(first: Path, tmp_path: Path) -> None:
+    tuned = recipe(1, start="finetune", init=str(first / "best.pt"), lr=1e-9, finetune_lr=0.2)
+    train(tmp_path, tuned, parent=first / "best.pt")
+    came, now = load_state(first / "best.pt"), load_state(tmp_path / "stage" / "last.pt")
+    for name, weight in now["parts"].items():
+        if weight.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(weight, came["ema"][name], atol=1e-6, rtol=0)
+    steps = now["optimizer"]["state"][0]["step"]
+    assert steps == now["position"]["steps"] < came["optimizer"]["state"][0]["step"] + steps
+    (row,) = epochs_of(tmp_path)
+    assert row["epoch"] == 1
+    assert row["lr"] == pytest.approx(0.2e-9)
+
+
+def test_scratch_and_silence_keep_nothing(first: Path, tmp_path: Path) -> None:
+    train(tmp_path / "silent", recipe(1))
+    train(tmp_path / "scratch", recipe(1, start="scratch"), parent=first / "last.pt")
+    silent, scratch = (load_state(tmp_path / name / "stage" / "last.pt") for name in ("silent", "scratch"))
+    assert same_weights(silent["parts"], scratch["parts"])
+    assert not same_weights(silent["parts"], load_state(first / "last.pt")["parts"])
+
+
+@pytest.mark.parametrize(
+    ("stage", "data", "words"),
+    [
+        ({"epochs": 2}, "memory", ["2 epochs done", "raise `epochs`"]),
+        ({"epochs": 4}, "other", ["dataset memory", "finetune"]),
+        ({"epochs": 4, "optimizer": {"name": "sgd"}}, "memory", ["optimiser", "finetune"]),
+    ],
+    ids=["nothing left", "other data", "other optimiser"],
+)
+def test_what_cannot_go_on_says_why(first: Path, tmp_path: Path, stage: dict[str, Any], data: str, words: list[str]) -> None:
+    going_on = recipe(**{"start": "resume", "init": str(first / "last.pt"), **stage})
+    with pytest.raises(BadInput) as caught:
+        train(tmp_path, going_on, FromMemory(crops(40), fingerprint=data), parent=first / "last.pt")
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_an_average_that_was_not_kept_begins_with_the_weights(tmp_path: Path) -> None:
+    train(tmp_path / "plain", recipe(1))
+    last = tmp_path / "plain" / "stage" / "last.pt"
+    averaged = recipe(2, ema_decay=0.999, start="resume", init=str(last), lr=1e-9)
+    train(tmp_path / "on", averaged, parent=last)
+    came, now = load_state(last), load_state(tmp_path / "on" / "stage" / "last.pt")
+    torch.testing.assert_close(now["ema"]["model.head.weight"], came["parts"]["model.head.weight"], atol=1e-5, rtol=0)
