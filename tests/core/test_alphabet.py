@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glyphyard.core.alphabet import BLANK, Alphabet, fold_from_groups
+from glyphyard.core.alphabet import BLANK, Alphabet, fold_from_groups, text_policy
 from glyphyard.core.errors import BadInput
 
 PLATES = Alphabet("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -46,3 +46,23 @@ def test_what_is_no_alphabet_is_refused(characters: str, fold: dict[str, str]) -
 def test_groups_fold_onto_their_first_character() -> None:
     assert fold_from_groups(["0OQ", "1I"]) == {"O": "0", "Q": "0", "I": "1"}
     assert fold_from_groups([]) == {}
+
+
+POLICIES = [
+    str.maketrans(text_policy(equivalences, case))
+    for equivalences, case in (((), "keep"), (("0O", "1I"), "keep"), ((), "ignore"), (("0O", "1Il"), "ignore"))
+]
+
+
+@given(st.text(max_size=12))
+def test_a_text_policy_keeps_lengths_and_is_done_after_once(text: str) -> None:
+    for policy in POLICIES:
+        folded = text.translate(policy)
+        assert len(folded) == len(text)
+        assert folded.translate(policy) == folded
+
+
+def test_case_and_equivalences_work_together() -> None:
+    policy = str.maketrans(text_policy(["O0", "1I"], "ignore"))
+    assert "o0Oil1ß".translate(policy) == "OOO1L1ß"
+    assert "o0Oil1".translate(str.maketrans(text_policy(["O0", "1I"], "keep"))) == "oOOil1"

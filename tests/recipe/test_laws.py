@@ -13,6 +13,12 @@ from glyphyard.recipe.load import load_recipe
 
 Write = Callable[..., Path]
 TWO_STAGES = "stages:\n  - {name: main, epochs: 1}"
+RESTORER = [
+    "task=super_resolution",
+    "model={network: restorer, generator: {scale: 2}}",
+    "dataset.low_resolution={scale: 2}",
+    "stages=[{name: main, epochs: 1, losses: [{term: l1}], train: [generator], select: loss}]",
+]
 BREACHES = [
     ("GY001", ["augmentation.horizontal_flip=true"], ["horizontal_flip", "recognition"]),
     ("GY002", ["stages=[{name: a, epochs: 1}, {name: a, epochs: 1}]"], ["'a'"]),
@@ -25,6 +31,32 @@ BREACHES = [
     ("GY009", ["dataset.equivalences=['00']"], ["'00'"]),
     ("GY010", ["stages.0.init=somewhere"], ["somewhere"]),
     ("GY013", ["register.tracking_uri='https://me:secret@example.org/'"], ["tracking_uri", "MLFLOW_TRACKING_PASSWORD"]),
+    ("GY040", ["export.targets=[{name: orin_nx_jp6}]"], ["orin_nx_jp6", "did you mean orin_nx_jp62"]),
+    ("GY040", ["export.targets=[{name: thor_jp7}, {name: thor_jp7}]"], ["thor_jp7", "twice"]),
+    ("GY041", ["export.targets=[{name: orin_nano_jp62, dla: 0}]"], ["dla 0", "0 accelerators"]),
+    ("GY041", ["export.targets=[{name: orin_nx_jp62, dla: 1, precision: fp32}]"], ["dla 1", "fp32"]),
+    ("GY042", ["export.targets=[{name: orin_nx_jp62, batch: {min: 4, opt: 2, max: 8}}]"], ["4 ≤ 2 ≤ 8"]),
+    ("GY042", ["export.targets=[{name: orin_nx_jp62, batch: {max: 128}}]"], ["128", "max_batch: 64"]),
+    ("GY043", ["export.targets=[{name: xavier_nx_jp51}]"], ["opset: 18", "TensorRT 8.5", "up to 17"]),
+    ("GY044", ["export.targets=[{name: orin_nx_jp62, dla: 0}]"], ["dla 0", "from 1 to 64"]),
+    ("GY050", ["model={network: parseq}", "stages.0.losses=[{term: ctc}]"], ["ctc", "parseq", "plm"]),
+    ("GY051", ["model={network: parseq, heads: 5}"], ["embed_dim 384", "heads 5"]),
+    ("GY052", ["task=super_resolution", "dataset.image.height=16", "model={generator: {scale: 4}}"], ["window 6", "4x32"]),
+    ("GY070", ["stages.0.start=resume"], ["start: resume", "init: previous", "last.pt"]),
+    ("GY071", ["stages.0.finetune_lr=0.2"], ["0.2", "finetune"]),
+    ("GY072", ["model={network: parseq}", "export.ngram=5"], ["ngram 5", "parseq"]),
+    ("GY056", ["model={network: restorer}"], ["restorer", "recognition", "crnn"]),
+    (
+        "GY057",
+        ["task=super_resolution", "model={network: restorer}", "stages.0={name: a, epochs: 1, losses: [{term: l1}]}"],
+        ["super_resolution", "low_resolution"],
+    ),
+    ("GY058", [*RESTORER, "model.generator.scale=4"], ["model.generator.scale 4", "low_resolution.scale 2"]),
+    ("GY061", ["stages.0.train=[generator]"], ["generator", "model"]),
+    ("GY062", ["stages.0.select=word_acc"], ["word_acc", "exact_match"]),
+    ("GY063", ["stages.0.hard_mining={}"], ["hard_mining", "recognition", "ctc"]),
+    ("GY064", ["stages.0.init=/nowhere/best.pt"], ["/nowhere/best.pt", "main"]),
+    ("GY076", ["dataset.sources=[{name: made, kind: polygon_csv, folder: plates}]"], ["polygon_csv", "recognition"]),
     ("GY011", ["dataset.equivalences=['1I']"], ["1I", "little"]),
 ]
 
@@ -39,6 +71,17 @@ def test_a_broken_law_prints_its_code_and_both_sides(
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+def test_targets_that_can_be_are_taken_as_they_are(write_recipe: Write) -> None:
+    overrides = [
+        "export.opset=17",
+        "export.max_batch=16",
+        "export.targets=[{name: xavier_nx_jp51, dla: 1, batch: {min: 4, opt: 4, max: 4}}, {name: x86_trt11, precision: int8}]",
+    ]
+    xavier, x86 = load_recipe(write_recipe(), overrides).export.targets
+    assert (xavier.chosen_precision(), xavier.profile(16)) == ("fp16", (4, 4, 4))
+    assert (x86.chosen_precision(), x86.profile(16)) == ("int8", (1, 8, 16))
+
+
 def test_a_threshold_needs_one_bound(write_recipe: Write) -> None:
     path = write_recipe()
     suite = path.with_name("suite.yaml")
@@ -47,13 +90,72 @@ def test_a_threshold_needs_one_bound(write_recipe: Write) -> None:
         load_recipe(path)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("metric: cer", "metric: map50", r"\[GY030\].*`map50`.*recognition.*it reports cer, exact_match"),
+        ("thresholds:", "regression: {tolerance: {psnr: 0.1}}\nthresholds:", r"\[GY030\].*`psnr`"),
+        ('["0O"]', '["00"]', r"\[GY031\].*'00'"),
+        ('["0O"]', '["0O", "O1"]', r"\[GY031\].*'O'"),
+    ],
+)
+def test_a_suite_that_cannot_judge_is_found_before_the_training(write_recipe: Write, old: str, new: str, problem: str) -> None:
+    path = write_recipe()
+    suite = path.with_name("suite.yaml")
+    assert old in suite.read_text()
+    suite.write_text(suite.read_text().replace(old, new))
+    with pytest.raises(BadInput, match=problem):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "problem"),
+    [
+        (None, "no baseline"),
+        ("{}", "no baseline"),
+        ('{"scorecard": {"suite": "other"}}', "suite 'other', this recipe of 'little'"),
+        ('{"scorecard": {"suite": "little", "equivalences": []}}', r"equivalences \[\], this recipe of \['0O'\]"),
+        ('{"scorecard": {"suite": "little", "equivalences": ["0O"], "alphabet": "ABC"}}', "alphabet 'ABC'"),
+    ],
+)
+def test_a_baseline_of_other_terms_is_found_before_the_training(write_recipe: Write, baseline: str | None, problem: str) -> None:
+    path = write_recipe()
+    if baseline is not None:
+        path.with_name("champion.json").write_text(baseline)
+    with pytest.raises(BadInput, match=rf"\[GY032\].*{problem}"):
+        load_recipe(path, ["evaluate.baseline=" + str(path.with_name("champion.json"))])
+
+
 def test_every_law_has_a_code_of_its_own_and_a_test() -> None:
     codes = [(law.__doc__ or "").partition(":")[0] for law in LAWS]
     assert len(set(codes)) == len(codes)
-    assert set(codes) == {code for code, _, _ in BREACHES} | {"GY012"}
+    assert set(codes) == {code for code, _, _ in BREACHES} | {"GY012", "GY030", "GY031", "GY032"}
 
 
 def test_a_password_is_refused_without_being_told(write_recipe: Write) -> None:
     with pytest.raises(BadInput) as caught:
         load_recipe(write_recipe("evaluate:", "register:\n  tracking_uri: https://me:secret@example.org/\nevaluate:"))
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "init"), [("finetune", "previous"), ("finetune", "scratch"), ("resume", "scratch"), ("scratch", "a/best.pt")]
+)
+def test_a_start_that_contradicts_its_origin_is_refused(write_recipe: Write, start: str, init: str) -> None:
+    path = write_recipe()
+    (path.parent / "a").mkdir()
+    (path.parent / "a" / "best.pt").write_bytes(b"")
+    said = str(path.parent / init) if init.endswith(".pt") else init
+    with pytest.raises(BadInput, match=rf"\[GY070\].*{start}.*{init}"):
+        load_recipe(path, [f"stages.0.start={start}", f"stages.0.init={said}"])
+
+
+def test_starts_that_agree_with_their_origin_load(write_recipe: Write) -> None:
+    path = write_recipe()
+    weights = path.parent / "best.pt"
+    weights.write_bytes(b"")
+    for start, init in (("finetune", weights), ("resume", weights), ("scratch", "previous")):
+        recipe = load_recipe(path, [f"stages.0.start={start}", f"stages.0.init={init}"])
+        assert recipe.stages[0].start == start
+    two = ["stages=[{name: a, epochs: 1}, {name: b, epochs: 1, start: finetune, finetune_lr: 0.2}]"]
+    assert load_recipe(write_recipe(), two).stages[1].finetune_lr == 0.2

@@ -10,7 +10,7 @@ from typing import Any
 
 from glyphyard.core.alphabet import Alphabet, steps_needed
 from glyphyard.core.errors import BadInput
-from glyphyard.data.findings import AuditFinding, Kind, bad_rows
+from glyphyard.data.findings import AuditFinding, Kind, bad_rows, unused_rows
 from glyphyard.data.sources import Row, list_rows
 from glyphyard.data.split import group_of
 from glyphyard.recipe.dataset import DatasetConfig
@@ -39,7 +39,7 @@ def audit_labels(dataset: DatasetConfig, time_steps: int, synthetic_limit: int |
         group_of(row, alphabet.canonical(text), own[row.source], dataset.split) for row, text in zip(rows, texts, strict=True)
     ]
     findings = list(_check_rows(rows, texts, groups, alphabet, time_steps))
-    findings += duplicates(rows, texts, alphabet, [row.file or "" for row in rows], bad_rows(findings))
+    findings += duplicates(rows, texts, alphabet, [row.file or "" for row in rows], unused_rows(findings))
     statistics = label_statistics(dataset, rows, texts, time_steps)
     return LabelAudit(rows, texts, [group or "" for group in groups], findings, statistics)
 
@@ -56,6 +56,9 @@ def _check_rows(
         if row.problem:
             yield found(Kind.MALFORMED_LINE, i, row, row.problem)
             continue
+        if row.left_out:
+            yield found(Kind.MARKED_UNREADABLE, i, row, f"{row.path}: {row.left_out}")
+            continue
         if not text:
             yield found(Kind.EMPTY_LABEL, i, row, f"the label {row.text_raw!r} of {row.path} holds nothing to read")
         elif strangers := alphabet.unknown(text):
@@ -64,6 +67,8 @@ def _check_rows(
             yield found(Kind.LABEL_TOO_LONG, i, row, f"label {text!r} needs {needed} time steps, the model has {time_steps}")
         if row.file is not None and not os.path.isfile(row.file):
             yield found(Kind.MISSING_IMAGE, i, row, f"{row.path} does not exist in {os.path.dirname(row.file)}")
+        elif row.low is not None and not os.path.isfile(row.low):
+            yield found(Kind.MISSING_IMAGE, i, row, f"{row.path} has no low-resolution side in {os.path.dirname(row.low)}")
         if group is None:
             yield found(Kind.NO_GROUP, i, row, f"group_by matches nothing in the path {row.path!r}")
 

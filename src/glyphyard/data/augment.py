@@ -37,12 +37,14 @@ def augment(images_u8: Tensor, config: AugmentationConfig, dice: Generator) -> T
     images = _move(images, config, signed[:8])
     images = _relight(images, config, signed[8:11], drawn[11])
     if config.blur_sigma_px:
-        images = _blur(images, config.blur_sigma_px * drawn[12], config.blur_sigma_px)
+        images = blur(images, config.blur_sigma_px * drawn[12], config.blur_sigma_px)
     if config.downscale:
         images = _lose_resolution(images, config.downscale * drawn[13])
     if config.noise_std:
         images = _add_noise(images, config.noise_std * drawn[14], dice)
-    return _erase(images, config.erase, drawn[15:]) if config.erase else images
+    if config.erase:
+        images = _erase(images, config.erase, drawn[15:])
+    return _recolour(images, config.saturation, dice) if config.saturation and images.shape[1] == 3 else images
 
 
 def _move(images: Tensor, config: AugmentationConfig, signed_8B: np.ndarray) -> Tensor:
@@ -97,7 +99,13 @@ def _relight(images: Tensor, config: AugmentationConfig, signed_3B: np.ndarray, 
     return images
 
 
-def _blur(images: Tensor, sigma_px_B: np.ndarray, limit_px: float) -> Tensor:
+def _recolour(images: Tensor, limit: float, dice: Generator) -> Tensor:
+    """Draw colours towards or away from grey; last of all, so that other draws are the same with it and without."""
+    strength_B = 1 + (torch.rand(len(images), generator=dice) * 2 - 1).to(images.device) * limit
+    return torch.lerp(images.mean(1, keepdim=True).expand_as(images), images, _each(strength_B)).clamp_(0, 1)
+
+
+def blur(images: Tensor, sigma_px_B: np.ndarray, limit_px: float) -> Tensor:
     """Blur each image by its own Gaussian: shifted copies, weighted and added, down and then across.
 
     A grouped convolution does the same and takes several times as long on a CPU.

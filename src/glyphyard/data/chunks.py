@@ -18,6 +18,7 @@ from glyphyard.core.files import atomic_path, sha256_bytes
 from glyphyard.core.pixels import PixelContract, decode_image
 from glyphyard.data.findings import Kind
 from glyphyard.data.near_duplicates import difference_hash
+from glyphyard.data.synth_words import WORDS, render_words
 from glyphyard.data.workplace import writing
 
 if TYPE_CHECKING:  # a Ray task imports this module and needs no pydantic
@@ -27,17 +28,28 @@ CHUNK_ROWS = 256  # never derived from the machine: what a chunk holds must not 
 PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
-def chunk_specs(rows: Sequence[Row], wanted: Sequence[int], held_out: set[int], pixels: PixelContract, folder: Path) -> list[str]:
-    """Return one JSON text a chunk for the rows `wanted`; rows `held_out` keep their encoded image, the device's input."""
+def chunk_specs(
+    rows: Sequence[Row],
+    wanted: Sequence[int],
+    held_out: set[int],
+    pixels: PixelContract,
+    folder: Path,
+    low: dict[str, Any] | None = None,
+) -> list[str]:
+    """Return one JSON text a chunk for the rows `wanted`; rows `held_out` keep their encoded image, the device's input.
+
+    `low`: the dataset's `low_resolution`; held-out rows then get a low-resolution side for good.
+    """
     specs = []
     for k, start in enumerate(range(0, len(wanted), CHUNK_ROWS)):
         ids = wanted[start : start + CHUNK_ROWS]
         listed = [
-            {"id": i, "file": rows[i].file, "render": rows[i].render, "name": rows[i].path, "keep": i in held_out} for i in ids
+            {"id": i, "file": rows[i].file, "render": rows[i].render, "name": rows[i].path, "keep": i in held_out}
+            | {"low": rows[i].low, "least": rows[i].min_width_px}
+            for i in ids
         ]
-        specs.append(
-            json.dumps({"chunk": k, "out": str(folder / f"{k:06d}.parquet"), "pixels": pixels.to_json(), "rows": listed})
-        )
+        out = str(folder / f"{k:06d}.parquet")
+        specs.append(json.dumps({"chunk": k, "out": out, "pixels": pixels.to_json(), "low": low, "rows": listed}))
     return specs
 
 
@@ -46,10 +58,10 @@ def run_chunk(spec: str) -> str:
     task = json.loads(spec)
     pixels = PixelContract(**task["pixels"])
     facts: list[dict[str, Any]] = []
-    table: dict[str, list[Any]] = {"id": [], "pixels": [], "encoded": []}
+    table: dict[str, list[Any]] = {"id": [], "pixels": [], "encoded": []} | ({"lr_pixels": []} if task["low"] else {})
     try:
         for row in task["rows"]:
-            facts.append(_run_row(row, pixels, table))
+            facts.append(_run_row(row, pixels, table, task["low"]))
         _write(Path(task["out"]), table)
     except GlyphyardError as error:  # as data: a worker's exception would arrive wrapped and with its traceback
         return json.dumps({"error": [type(error).__name__, error.where, error.problem, error.remedy]})
@@ -62,21 +74,65 @@ def run_chunk_in_ray(row: dict[str, str]) -> dict[str, str]:
     return {"report": run_chunk(row["spec"])}
 
 
-def _run_row(row: dict[str, Any], pixels: PixelContract, table: dict[str, list[Any]]) -> dict[str, Any]:
+def _run_row(
+    row: dict[str, Any], pixels: PixelContract, table: dict[str, list[Any]], low: dict[str, Any] | None
+) -> dict[str, Any]:
     render, name = row["render"], row["name"]
     try:
         if render:
             image, encoded, identity, extra = _render(render, row["keep"])
         else:
             image, encoded, identity, extra = _read(row["file"], name)
+        small = _read(row["low"], name)[0] if row["low"] and low else None
     except BadInput as error:
         kind = Kind.TOO_MANY_PIXELS if isinstance(error, TooManyPixels) else Kind.UNREADABLE_IMAGE
         return {"id": row["id"], "kind": kind.value, "detail": f"{name}: {error.problem}"}
+    if image.shape[1] < row["least"]:
+        detail = f"{name} is {image.shape[1]} px wide, min_width_px is {row['least']}"
+        return {"id": row["id"], "kind": Kind.TOO_NARROW.value, "detail": detail}
+    if small is not None and low and (problem := not_a_multiple(image, small, low["scale"])):
+        return {"id": row["id"], "kind": Kind.PAIR_NOT_MULTIPLE.value, "detail": f"{name}: {problem}"}
+    resized = pixels.resize(image)
     table["id"].append(row["id"])
-    table["pixels"].append(pixels.resize(image).tobytes())
+    table["pixels"].append(resized.tobytes())
+    if low:
+        table["lr_pixels"].append(_low_side(resized, small, row, pixels, low))
     table["encoded"].append(encoded if row["keep"] else None)
     size = {"height": image.shape[0], "width": image.shape[1]}
     return {"id": row["id"], "sha256": identity, "dhash": difference_hash(image), **size, **extra}
+
+
+def low_contract(pixels: PixelContract, scale: int) -> PixelContract:
+    """Return the pixel contract of the low-resolution side."""
+    return PixelContract(pixels.height // scale, pixels.width // scale, pixels.channels, pixels.interpolation)
+
+
+def not_a_multiple(high: np.ndarray, low: np.ndarray, scale: int) -> str:
+    """Say what is wrong with a pair whose high side is not `scale` times the low one, "" if nothing is."""
+    if high.shape[:2] == (low.shape[0] * scale, low.shape[1] * scale):
+        return ""
+    sizes = f"high {high.shape[0]}x{high.shape[1]} against low {low.shape[0]}x{low.shape[1]} times scale {scale}"
+    return f"[GY059] {sizes}; crop or resize one side, or correct dataset.low_resolution.scale"
+
+
+def _low_side(
+    high: np.ndarray, small: np.ndarray | None, row: dict[str, Any], pixels: PixelContract, low: dict[str, Any]
+) -> bytes | None:
+    """Return the low side that stays for good: the pair's own, or a made one for a held-out row; None in training."""
+    if small is not None:
+        return low_contract(pixels, low["scale"]).resize(small).tobytes()
+    return _made(high, row["id"], low) if row["keep"] else None
+
+
+def _made(high: np.ndarray, row_id: int, low: dict[str, Any]) -> bytes:
+    import torch  # only for data in two resolutions: a Ray task should start quickly
+
+    from glyphyard.data.degrade import HELD_OUT_EPOCH, degrade
+    from glyphyard.recipe.dataset import LowResolutionConfig
+
+    config = LowResolutionConfig.model_validate(low)
+    images = torch.from_numpy(high.copy()).unsqueeze(0)
+    return degrade(images, torch.tensor([row_id]), HELD_OUT_EPOCH, 0, config).numpy().tobytes()
 
 
 def _read(file: str, name: str) -> tuple[np.ndarray, bytes, str, dict[str, Any]]:
@@ -88,10 +144,13 @@ def _read(file: str, name: str) -> tuple[np.ndarray, bytes, str, dict[str, Any]]
 
 
 def _render(which: Sequence[Any], keep: bool) -> tuple[np.ndarray, bytes | None, str, dict[str, Any]]:
-    from glyphyard.data.synth import render_plate
-
     family, seed, index, difficulty = which
-    plate = render_plate(seed, index, family, difficulty=difficulty)
+    if family == WORDS:
+        plate: Any = render_words(seed, index, difficulty)
+    else:
+        from glyphyard.data.synth import render_plate
+
+        plate = render_plate(seed, index, family, difficulty=difficulty)
     image = np.ascontiguousarray(plate.image_bgr)
     # The hash is of the pixels, not of the PNG, whose bytes change with the version of zlib.
     identity = hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
@@ -100,7 +159,7 @@ def _render(which: Sequence[Any], keep: bool) -> tuple[np.ndarray, bytes | None,
 
 
 def _write(out: Path, table: dict[str, list[Any]]) -> None:
-    columns = {"id": pa.int64(), "pixels": pa.binary(), "encoded": pa.large_binary()}
-    arrays = [pa.array(table[name], kind) for name, kind in columns.items()]
+    columns = {"id": pa.int64(), "pixels": pa.binary(), "encoded": pa.large_binary(), "lr_pixels": pa.binary()}
+    arrays = [pa.array(table[name], columns[name]) for name in table]
     with writing(out), atomic_path(out) as temporary:
-        pq.write_table(pa.table(arrays, names=list(columns)), temporary, compression="NONE", use_dictionary=False)
+        pq.write_table(pa.table(arrays, names=list(table)), temporary, compression="NONE", use_dictionary=False)

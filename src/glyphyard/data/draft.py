@@ -13,7 +13,7 @@ import numpy as np
 
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.data.audit import LabelAudit, duplicates, found
-from glyphyard.data.findings import AuditFinding, Kind, bad_rows, by_kind
+from glyphyard.data.findings import AuditFinding, Kind, bad_rows, by_kind, unused_rows
 from glyphyard.data.near_duplicates import nearest
 from glyphyard.data.sources import Row
 from glyphyard.data.split import assign, unite, yielding
@@ -43,14 +43,14 @@ class Draft:
         rows, texts = labels.rows, labels.texts
         identities = [hashes.get(row.file, "") if row.file else "" for row in rows]
         findings = [f for f in labels.findings if f.kind not in BY_ROW]  # they were found by path, now by bytes
-        findings += duplicates(rows, texts, dataset.the_alphabet(), identities, bad_rows(findings))
+        findings += duplicates(rows, texts, dataset.the_alphabet(), identities, unused_rows(findings))
         groups = unite(labels.groups, identities)
         allowed = {source.name: source.splits for source in dataset.sources}
-        bad = bad_rows(findings)
+        unused = unused_rows(findings)
         side = {
             (g, a): assign(g, dataset.split, a) for g, a in {(g, allowed[r.source]) for r, g in zip(rows, groups, strict=True)}
         }
-        splits = [None if i in bad else side[groups[i], allowed[row.source]] for i, row in enumerate(rows)]
+        splits = [None if i in unused else side[groups[i], allowed[row.source]] for i, row in enumerate(rows)]
         return cls(dataset, rows, texts, groups, identities, findings, splits, labels.statistics)
 
     def wanted(self) -> list[int]:

@@ -22,13 +22,29 @@ class Kind(str, Enum):
     MISSING_IMAGE = "missing_image"
     UNREADABLE_IMAGE = "unreadable_image"
     TOO_MANY_PIXELS = "too_many_pixels"
+    PAIR_NOT_MULTIPLE = "pair_not_multiple"
+    TOO_NARROW = "too_narrow"
     CONFLICTING_LABELS = "conflicting_labels"
     DUPLICATE_IMAGE = "duplicate_image"
     NEAR_DUPLICATE = "near_duplicate_across_splits"
     HELD_OUT_ELSEWHERE = "held_out_elsewhere"
+    MARKED_UNREADABLE = "marked_unreadable"
+    NO_ANNOTATIONS = "image_without_annotations"
+    NO_IMAGE = "annotations_without_image"
+    UNKNOWN_CLASS = "unknown_class"
+    EMPTY_REGION = "empty_region"
+    OUTSIDE_IMAGE = "region_outside_image"
+    CUT_BY_BORDER = "region_cut_by_border"
+    DUPLICATE_REGION = "duplicate_region"
+    MALFORMED_POLYGON = "malformed_polygon"
+    SHORT_POLYGON = "short_polygon"
+    SELF_CROSSING = "self_crossing_polygon"
 
 
-WARNINGS = frozenset({Kind.DUPLICATE_IMAGE, Kind.NEAR_DUPLICATE, Kind.HELD_OUT_ELSEWHERE})
+REGION_WARNINGS = {Kind.NO_ANNOTATIONS, Kind.NO_IMAGE, Kind.CUT_BY_BORDER, Kind.DUPLICATE_REGION, Kind.SELF_CROSSING}
+WARNINGS = frozenset(
+    {Kind.DUPLICATE_IMAGE, Kind.NEAR_DUPLICATE, Kind.HELD_OUT_ELSEWHERE, Kind.TOO_NARROW, Kind.MARKED_UNREADABLE, *REGION_WARNINGS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +75,11 @@ class AuditFinding:
 def bad_rows(findings: Iterable[AuditFinding]) -> set[int]:
     """Return the ids of rows with an error."""
     return {f.row for f in findings if f.severity == "error"}
+
+
+def unused_rows(findings: Iterable[AuditFinding]) -> set[int]:
+    """Return the ids of rows that the labels alone rule out: bad ones, and those that say that nobody can read them."""
+    return {f.row for f in findings if f.severity == "error" or f.kind is Kind.MARKED_UNREADABLE}
 
 
 def by_kind(findings: Iterable[AuditFinding]) -> dict[str, int]:

@@ -11,10 +11,11 @@ from typing import Any
 from glyphyard.core.files import canonical_json, fingerprint, sha256_file
 from glyphyard.data.hashing import file_hashes
 from glyphyard.data.sources import Row, list_rows
-from glyphyard.recipe.dataset import AnySource, DatasetConfig, PlateTsv, SyntheticPlates
+from glyphyard.recipe.dataset import AnySource, DatasetConfig, PageSource, SyntheticPlates, SyntheticWords
 
 PREPARE_VERSION = 1  # raise it when the same input gives other shards
-PLACES = {"labels", "images", "metadata"}
+PLACES = {"labels", "images", "metadata", "hr_images", "lr_images"}
+YOUNGER = ("min_width_px", "low_resolution")  # fields that say nothing when absent: what was prepared before them stays good
 
 
 def dataset_folder(store: Path, fingerprint_: str) -> Path:
@@ -35,17 +36,23 @@ def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: b
 
     `known_only` reads no image and returns None where one would have to be read.
     """
-    listed = {source.name: list_rows(source) for source in dataset.sources if isinstance(source, PlateTsv)}
-    files = [row.file for rows in listed.values() for row in rows if row.file]
+    listed = {source.name: list_rows(source) for source in dataset.sources if not isinstance(source, SyntheticPlates | SyntheticWords)}
+    files = [file for rows in listed.values() for row in rows for file in (row.file, row.low) if file]
     hashes = file_hashes(files, Path(store), known_only)
     if hashes is None:
         return None
     config = dataset.model_dump(mode="json")
-    config["sources"] = [{k: v for k, v in source.items() if k not in PLACES} for source in config["sources"]]
+    config["sources"] = [_without_young({k: v for k, v in source.items() if k not in PLACES}) for source in config["sources"]]
     content = {source.name: _content(source, listed.get(source.name, []), hashes) for source in dataset.sources}
+    if dataset.low_resolution:
+        content["low_resolution"] = sha256_file(Path(__file__).parent / "degrade.py")
     return Identity(
-        fingerprint({"config": config, "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}), hashes
+        fingerprint({"config": _without_young(config), "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}), hashes
     )
+
+
+def _without_young(config: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in config.items() if k not in YOUNGER or v is not None}
 
 
 def dataset_fingerprint(dataset: DatasetConfig, time_steps: int, store: Path) -> str:
@@ -67,10 +74,16 @@ def find_prepared(dataset: DatasetConfig, time_steps: int, store: Path) -> Path 
 def _content(source: AnySource, rows: Sequence[Row], hashes: dict[str, str]) -> Any:
     if isinstance(source, SyntheticPlates):
         return {"synth": _synthesis_code()}
+    if isinstance(source, SyntheticWords):
+        here = Path(__file__).parent
+        return {"words": [sha256_file(here / name) for name in ("synth_words.py", "synth/dice.py")]}
+    assert not isinstance(source, PageSource)  # law GY076; pages are named by prepare_pages
     images = hashlib.sha256()
     for row in rows:
-        images.update(canonical_json([row.path, hashes.get(row.file or "", "")]).encode("utf-8"))
-    metadata = sha256_file(source.metadata) if source.metadata else None
+        sides = [hashes.get(file, "") for file in (row.file or "", row.low) if file is not None]
+        images.update(canonical_json([row.path, *sides]).encode("utf-8"))
+    listed = getattr(source, "metadata", None)
+    metadata = sha256_file(listed) if listed else None
     return {"labels": sha256_file(source.labels), "metadata": metadata, "images": images.hexdigest()}
 
 

@@ -19,11 +19,11 @@ from glyphyard.core.files import canonical_json, make_folder, read_json, write_j
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest, SplitRecord
 from glyphyard.data.audit import audit_labels, refuse_too_many_bad
-from glyphyard.data.chunks import chunk_specs, run_chunk, run_chunk_in_ray
+from glyphyard.data.chunks import chunk_specs, low_contract, run_chunk, run_chunk_in_ray
 from glyphyard.data.draft import Draft
 from glyphyard.data.findings import bad_rows, told
 from glyphyard.data.fingerprint import PREPARE_VERSION, dataset_fingerprint, dataset_folder, find_prepared, identify
-from glyphyard.data.shards import SCHEMA, SplitWriter
+from glyphyard.data.shards import PAIRED_SCHEMA, SCHEMA, SplitWriter
 from glyphyard.data.workplace import workplace
 from glyphyard.recipe.dataset import SPLITS, DatasetConfig, Split
 
@@ -115,7 +115,8 @@ def _read_images(draft: Draft, folder: Path, in_process: bool, progress: Progres
     image = draft.dataset.image
     pixels = PixelContract(image.height, image.width, image.channels, image.interpolation)
     wanted = draft.wanted()
-    specs = chunk_specs(draft.rows, wanted, draft.held_out(), pixels, folder)
+    low = draft.dataset.low_resolution
+    specs = chunk_specs(draft.rows, wanted, draft.held_out(), pixels, folder, low.model_dump(mode="json") if low else None)
     reports: list[dict[str, Any]] = []
     done = 0
     progress(0, len(wanted))
@@ -184,16 +185,21 @@ def _with_labels(draft: Draft, table: pa.Table, ids: list[int]) -> pa.Table:
         "meta": [canonical_json({**row.meta, **draft.facts[i].get("meta", {})}) for i, row in zip(ids, rows, strict=True)],
         "encoded": table["encoded"],
     }
-    return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+    schema = SCHEMA
+    if "lr_pixels" in table.column_names:
+        schema, columns["lr_pixels"] = PAIRED_SCHEMA, table["lr_pixels"]
+    return pa.table([columns[name] for name in schema.names], schema=schema)
 
 
 def _manifest(draft: Draft, fingerprint: str, splits: dict[str, SplitRecord]) -> DatasetManifest:
-    alphabet, image = draft.dataset.the_alphabet(), draft.dataset.image
+    alphabet, image, low = draft.dataset.the_alphabet(), draft.dataset.image, draft.dataset.low_resolution
+    pixels = PixelContract(image.height, image.width, image.channels, image.interpolation)
     return DatasetManifest(
         fingerprint=fingerprint,
         alphabet=alphabet.characters,
         fold=dict(alphabet.fold),
-        pixels=PixelContract(image.height, image.width, image.channels, image.interpolation).to_json(),
+        pixels=pixels.to_json(),
+        low_pixels=low_contract(pixels, low.scale).to_json() if low else None,
         sources=[source.name for source in draft.dataset.sources],
         splits=splits,
         bad_rows=len(bad_rows(draft.findings)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,16 @@ COLUMNS = ["id", "pixels", "text", "source"]
 
 @dataclass(frozen=True)
 class ResidentSplit:
-    """Rows of one rank in order of their ids: images (N,H,W) or (N,H,W,3) uint8, texts, ids (N,) int64, sources."""
+    """Rows of one rank in order of their ids: images (N,H,W) or (N,H,W,3) uint8, texts, ids (N,) int64, sources.
+
+    `more`: further tensors of N rows: see `low_side`.
+    """
 
     images: torch.Tensor
     texts: list[str]
     ids: torch.Tensor
     sources: list[str]
+    more: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -49,17 +53,41 @@ def load_resident(folder: Path, split: str, rank: int = 0, world: int = 1) -> Re
     ids = np.empty(len(images), np.int64)
     texts: list[str] = []
     sources: list[str] = []
+    low: list[bytes | None] = []
+    low_shape = low_shape_of(folder)
     seen = at = 0
     for shard in record.shards:
-        table = pq.read_table(Path(folder) / shard.path, columns=COLUMNS)
+        table = pq.read_table(Path(folder) / shard.path, columns=[*COLUMNS, *(["lr_pixels"] if low_shape else [])])
         mine = np.arange((rank - seen) % world, len(table), world)
         images[at : at + len(mine)] = pixels_of(table["pixels"], shape)[mine]
         ids[at : at + len(mine)] = table["id"].to_numpy()[mine]
         texts += table["text"].take(mine).to_pylist()
         sources += table["source"].take(mine).to_pylist()
+        low += table["lr_pixels"].take(mine).to_pylist() if low_shape else []
         at += len(mine)
         seen += len(table)
-    return ResidentSplit(torch.from_numpy(images), texts, torch.from_numpy(ids), sources)
+    return ResidentSplit(torch.from_numpy(images), texts, torch.from_numpy(ids), sources, low_side(low, low_shape))
+
+
+def low_shape_of(folder: Path) -> tuple[int, ...]:
+    """Return the shape of the low-resolution side of a dataset's rows, () where they have none."""
+    pixels = DatasetManifest.read(Path(folder) / "manifest.json").low_pixels
+    if pixels is None:
+        return ()
+    return (pixels["height"], pixels["width"]) + ((pixels["channels"],) if pixels["channels"] > 1 else ())
+
+
+def low_side(values: list[bytes | None], shape: tuple[int, ...]) -> dict[str, torch.Tensor]:
+    """Return "low", (N, *shape) uint8, and "paired", (N,) bool: which rows have a low side of their own; {} where none has."""
+    if all(value is None for value in values):
+        return {}
+    size = int(np.prod(shape))
+    if strange := {len(value) for value in values if value is not None} - {size}:
+        problem = f"expected {size} bytes of lr_pixels in every row, found {sorted(strange)}"
+        raise BadInput("prepared dataset", problem, "prepare it again")
+    data = b"".join(value if value is not None else bytes(size) for value in values)
+    low = np.frombuffer(bytearray(data), np.uint8).reshape(-1, *shape)
+    return {"low": torch.from_numpy(low), "paired": torch.tensor([value is not None for value in values])}
 
 
 def pixels_of(column: pa.ChunkedArray, shape: Sequence[int]) -> np.ndarray:

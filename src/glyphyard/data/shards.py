@@ -29,8 +29,10 @@ SCHEMA = pa.schema(
         ("encoded", pa.large_binary()),
     ]
 )
+# Rows of a dataset in two resolutions: null where the low side is made anew in every epoch.
+PAIRED_SCHEMA = SCHEMA.append(pa.field("lr_pixels", pa.binary()))
 # Pixels and encoded images do not get smaller; stored plain they are read without a copy.
-COMPRESSION = {name: "NONE" if name in ("pixels", "encoded") else "ZSTD" for name in SCHEMA.names}
+PLAIN = ("pixels", "encoded", "lr_pixels")
 
 
 @dataclass
@@ -74,7 +76,7 @@ class SplitWriter:
         table = pa.concat_tables(self._waiting).combine_chunks()
         with writing(path):
             pq.write_table(
-                table, path, compression=COMPRESSION, use_dictionary=["source"], row_group_size=ROW_GROUP, write_statistics=["id"]
+                table, path, compression={name: "NONE" if name in PLAIN else "ZSTD" for name in table.column_names}, use_dictionary=["source"], row_group_size=ROW_GROUP, write_statistics=["id"]
             )
             to_disk(path)
         self.shards.append(Shard(path.name, len(table), sha256_file(path)))

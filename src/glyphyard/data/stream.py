@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
-from glyphyard.data.resident import COLUMNS, pixels_of, split_record
+from glyphyard.data.resident import COLUMNS, low_shape_of, low_side, pixels_of, split_record
 from glyphyard.data.sampling import generator_for, steps_per_epoch
 from glyphyard.recipe.stage import SamplingConfig
 
@@ -25,12 +25,13 @@ BUFFER_ROWS = 8192  # rows among which a rank shuffles: 16 row groups
 
 @dataclass(frozen=True)
 class StreamBatch:
-    """One batch: images (B,H,W) or (B,H,W,3) uint8, texts, ids (B,) int64, sources."""
+    """One batch: images (B,H,W) or (B,H,W,3) uint8, texts, ids (B,) int64, sources; `more`: see resident.low_side."""
 
     images: torch.Tensor
     texts: list[str]
     ids: torch.Tensor
     sources: list[str]
+    more: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 class StreamedSplit:
@@ -45,6 +46,7 @@ class StreamedSplit:
     ) -> None:
         self.record, self.shape = split_record(folder, split)
         self.batch_per_rank, self.seed, self.rank = batch_per_rank, seed, rank
+        self.low_shape = low_shape_of(folder)
         units = _units(Path(folder), self.record.shards)
         dealt = [units[r::world] for r in range(world)]
         self.units = dealt[rank]
@@ -102,7 +104,7 @@ class StreamedSplit:
         # num_cpus=0: the training workers hold the CPUs, and reading would wait for them for ever.
         rows = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
             read_unit,  # type: ignore[arg-type]  # Ray types no keyword arguments
-            fn_kwargs={"copies": self.copies},
+            fn_kwargs={"copies": self.copies, "low": bool(self.low_shape)},
             batch_format="pyarrow",
             batch_size=None,
             num_cpus=0,
@@ -118,16 +120,18 @@ class StreamedSplit:
     def _batch(self, table: pa.Table) -> StreamBatch:
         images = torch.from_numpy(pixels_of(table["pixels"], self.shape).copy())
         ids = torch.from_numpy(table["id"].to_numpy().copy())
-        return StreamBatch(images, table["text"].to_pylist(), ids, table["source"].to_pylist())
+        more = low_side(table["lr_pixels"].to_pylist(), self.low_shape) if self.low_shape else {}
+        return StreamBatch(images, table["text"].to_pylist(), ids, table["source"].to_pylist(), more)
 
 
-def read_unit(units: pa.Table, copies: dict[str, float] | None) -> pa.Table:
+def read_unit(units: pa.Table, copies: dict[str, float] | None, low: bool = False) -> pa.Table:
     """Read the row groups that `units` names; with `copies` (by source) each row as often as it is due."""
-    return pa.concat_tables([_read_row_group(unit, copies) for unit in units.to_pylist()])
+    columns = [*COLUMNS, "lr_pixels"] if low else COLUMNS
+    return pa.concat_tables([_read_row_group(unit, copies, columns) for unit in units.to_pylist()])
 
 
-def _read_row_group(unit: dict[str, Any], copies: dict[str, float] | None) -> pa.Table:
-    table = pq.ParquetFile(unit["path"]).read_row_group(unit["row_group"], columns=COLUMNS)
+def _read_row_group(unit: dict[str, Any], copies: dict[str, float] | None, columns: list[str]) -> pa.Table:
+    table = pq.ParquetFile(unit["path"]).read_row_group(unit["row_group"], columns=columns)
     if not copies:
         return table
     due = np.array([copies.get(source, 0.0) for source in table["source"].to_pylist()])

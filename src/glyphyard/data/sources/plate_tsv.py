@@ -18,30 +18,44 @@ def list_plate_tsv(source: PlateTsv) -> list[Row]:
 
     A file that is missing, empty, not UTF-8 or without any tab is a `BadInput` that names file and line.
     """
-    lines = [(n, line) for n, line in enumerate(_read_lines(source.labels), 1) if line.strip()]
-    if not lines:
-        raise BadInput(str(source.labels), "the label file is empty", REMEDY)
-    if not any("\t" in line for _, line in lines):
-        number, line = lines[0]
-        raise BadInput(
-            f"{source.labels}:{number}", f"expected a tab between path and text, found {_short(line)} (no line has a tab)", REMEDY
-        )
+    lines = label_lines(source.labels)
     meta = _read_metadata(source.metadata) if source.metadata else {}
     base = os.path.abspath(source.images or Path(source.labels).parent)
     return [_row(source, base, meta, number, line) for number, line in lines]
 
 
-def _row(source: PlateTsv, base: str, meta: dict[str, dict[str, str]], number: int, line: str) -> Row:
+def label_lines(labels: Path) -> list[tuple[int, str]]:
+    """Return the numbered lines of a label file; one that is missing, empty, not UTF-8 or without any tab is a `BadInput`."""
+    lines = [(n, line) for n, line in enumerate(read_lines(labels), 1) if line.strip()]
+    if not lines:
+        raise BadInput(str(labels), "the label file is empty", REMEDY)
+    if not any("\t" in line for _, line in lines):
+        number, line = lines[0]
+        raise BadInput(
+            f"{labels}:{number}", f"expected a tab between path and text, found {_short(line)} (no line has a tab)", REMEDY
+        )
+    return lines
+
+
+def split_line(line: str) -> tuple[str, str, str]:
+    """Return path, text and what is wrong with the line ("" if nothing is)."""
     path, *rest = line.split("\t")
-    listed_in = str(source.labels)
     if len(rest) != 1 or not path.strip():
-        problem = f"expected path<TAB>text, found {_short(line)}"
-        return Row(source.name, listed_in, number, path.strip(), "", problem=problem)
-    path = path.strip()
-    return Row(source.name, listed_in, number, path, rest[0], file=os.path.join(base, path), meta=meta.get(path, {}))
+        return path.strip(), "", f"expected path<TAB>text, found {_short(line)}"
+    return path.strip(), rest[0], ""
 
 
-def _read_lines(path: Path) -> list[str]:
+def _row(source: PlateTsv, base: str, meta: dict[str, dict[str, str]], number: int, line: str) -> Row:
+    path, text, problem = split_line(line)
+    listed_in, least = str(source.labels), source.min_width_px or 0
+    if problem:
+        return Row(source.name, listed_in, number, path, "", problem=problem)
+    file = os.path.join(base, path)
+    return Row(source.name, listed_in, number, path, text, file=file, min_width_px=least, meta=meta.get(path, {}))
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a UTF-8 file without their ends; one that cannot be read is a `BadInput` with line and byte."""
     text = _read_utf8(path)
     # Not splitlines(): a label may hold characters such as U+2028 that only Python takes for line ends.
     return [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
@@ -65,7 +79,7 @@ def _read_utf8(path: Path) -> str:
 
 def _read_metadata(path: Path) -> dict[str, dict[str, str]]:
     """Read {path: {column: value}} from a CSV whose first column is the path."""
-    reader = csv.reader(_read_lines(path))
+    reader = csv.reader(read_lines(path))
     header = next(reader, [])
     if len(header) < 2:
         raise BadInput(

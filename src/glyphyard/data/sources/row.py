@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 class Row:
     """A row as listed: `line` is 1-based in `listed_in` (the index of a synthetic row); `problem` says why a line is no row.
 
-    Exactly one of `file` (absolute path of the image) and `render` (family, seed, index, difficulty) is set on a good row.
+    Exactly one of `file` (absolute path of the image) and `render` (family, seed, index, difficulty) is set on a good row. `low` is the low-resolution side of a pair.
+    A crop narrower than `min_width_px` is left out; `left_out` says why a row in order is (its label says that nobody can read it).
     """
 
     source: str
@@ -21,4 +22,7 @@ class Row:
     file: str | None = None
     render: tuple[str, int, int, float] | None = None
     problem: str = ""
+    left_out: str = ""
+    low: str | None = None
+    min_width_px: int = 0
     meta: Mapping[str, str] = field(default_factory=dict)

@@ -22,6 +22,7 @@ def list_synthetic_plates(source: SyntheticPlates, limit: int | None = None) -> 
             f"{folder}/{i:07d}",
             plate_text(source.seed, i, source.family),
             render=(source.family, source.seed, i, source.difficulty),
+            min_width_px=source.min_width_px or 0,
         )
         for i in range(count)
     ]

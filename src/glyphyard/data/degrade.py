@@ -1,0 +1,97 @@
+"""Low-resolution sides of whole batches, made from high-resolution ones: noise, blur, down-sampling, JPEG.
+
+B images, C channels, H×W pixels of the high side, h×w of the low. What happens to a crop depends on its id, the epoch and the
+seed, not on the batch it comes in. Noise is drawn on the CPU, image by image; all arithmetic runs on the images' device.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from glyphyard.data.augment import blur, to_float
+from glyphyard.data.sampling import generator_for
+from glyphyard.recipe.dataset import LowResolutionConfig
+
+HELD_OUT_EPOCH = 0  # held-out rows are degraded once and for all; training epochs count from 1
+DRAWS = 3  # for each image: the bound of SSIM, the blur, the JPEG quality
+WINDOW_PX = 7  # of the SSIM that says when there is enough noise
+C1, C2 = 0.01**2, 0.03**2
+
+
+def degrade(images_u8: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig) -> Tensor:
+    """Turn (B,H,W) or (B,H,W,3) uint8 into (B,h,w) or (B,h,w,3) uint8, `config.scale` times smaller, on the same device."""
+    small = degrade_planes(to_float(images_u8), ids_B, epoch, seed, config)
+    return small[:, 0] if images_u8.ndim == 3 else small.permute(0, 2, 3, 1).contiguous()
+
+
+def degrade_planes(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig) -> Tensor:
+    """Turn (B,C,H,W) float in [0, 1] into (B,C,h,w) uint8, on the same device.
+
+    `ids_B`: what the rows are called in the dataset, int64 on the CPU.
+    """
+    dice = [generator_for("degrade", seed, epoch, i) for i in ids_B.tolist()]
+    drawn = torch.stack([torch.rand(DRAWS, generator=d) for d in dice], 1).numpy()
+    low, high = config.until_ssim
+    if low < 1:
+        noise = torch.stack([torch.randn(images.shape[1:], generator=d) for d in dice]).to(images.device)
+        bound_B = torch.from_numpy(low + drawn[0] * (high - low)).to(images)
+        images = _until_unlike(images, noise, bound_B, config)
+    if config.blur_sigma_px:
+        images = blur(images.contiguous(), config.blur_sigma_px * drawn[1], config.blur_sigma_px)
+    size = (images.shape[-2] // config.scale, images.shape[-1] // config.scale)
+    small = functional.interpolate(images, size, mode="bicubic", antialias=True)
+    whole = small.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
+    return _through_jpeg(whole, drawn[2], config.jpeg_quality) if config.jpeg_quality else whole
+
+
+def _until_unlike(images: Tensor, noise: Tensor, bound_B: Tensor, config: LowResolutionConfig) -> Tensor:
+    """Add noise until each image's SSIM with what it was, both in grey, is below its bound."""
+    additions = additions_needed(images.mean(1, keepdim=True), noise.mean(1, keepdim=True), bound_B, config)
+    return noisy(images, noise, torch.where(bound_B < 1, additions, torch.zeros_like(additions)), config.noise_std)
+
+
+def additions_needed(grey: Tensor, noise: Tensor, bound_B: Tensor, config: LowResolutionConfig) -> Tensor:
+    """Return the least number of additions (B,), at most `most_additions`, that brings each (B,1,H,W) image below its bound.
+
+    k additions of independent noise are one of √k times the deviation, and SSIM falls with k: so k is found by bisection.
+    """
+    few = torch.ones(len(grey), device=grey.device)
+    many = torch.full_like(few, config.most_additions)
+    while bool((few < many).any()):
+        middle = ((few + many) / 2).floor()
+        enough = grey_ssim(grey, noisy(grey, noise, middle, config.noise_std)) < bound_B
+        few, many = torch.where(enough, few, (middle + 1).minimum(many)), torch.where(enough, middle, many)
+    return many
+
+
+def noisy(images: Tensor, noise: Tensor, additions_B: Tensor, std: float) -> Tensor:
+    return (images + noise * (additions_B.sqrt() * std).view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+def grey_ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Return the SSIM (B,) of grey images (B,1,H,W) in [0, 1], with a square window: it only has to say when to stop."""
+    window = min(WINDOW_PX, *x.shape[-2:])
+    together = torch.cat([x, y, x * x, y * y, x * y], 1)
+    means = functional.avg_pool2d(functional.avg_pool2d(together, (window, 1), 1), (1, window), 1)
+    of_x, of_y, of_xx, of_yy, of_xy = means.unbind(1)
+    common = of_xy - of_x * of_y
+    spread = of_xx - of_x**2 + of_yy - of_y**2
+    alike = (2 * of_x * of_y + C1) * (2 * common + C2) / ((of_x**2 + of_y**2 + C1) * (spread + C2))
+    return alike.mean((1, 2))
+
+
+def _through_jpeg(images_u8: Tensor, drawn_B: np.ndarray, quality: tuple[int, int]) -> Tensor:
+    """Compress each small image as a camera does and decode it again."""
+    low, high = quality
+    qualities = (low + drawn_B * (high - low)).round().astype(int)
+    colour = cv2.IMREAD_GRAYSCALE if images_u8.shape[1] == 1 else cv2.IMREAD_COLOR
+    decoded = [
+        cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(q)])[1], colour)
+        for image, q in zip(images_u8.permute(0, 2, 3, 1).contiguous().cpu().numpy(), qualities, strict=True)
+    ]
+    planes = torch.from_numpy(np.stack(decoded)).view(len(decoded), *images_u8.shape[2:], -1).permute(0, 3, 1, 2)
+    return planes.contiguous().to(images_u8.device)

@@ -1,0 +1,89 @@
+"""Which training rows are read badly, and how often they come then: by dataset index, over all ranks, from easy to hard.
+
+N rows of the whole split, B rows of a step on all ranks together. Every rank holds the same miner: it is told what all of them
+read, so any rank's state is the whole state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glyphyard.data.sampling import generator_for
+from glyphyard.recipe.stage import HardMiningConfig
+
+LEAST = 0.05  # weight of a row that is always read right: what is never drawn again is forgotten
+HARD = 0.5  # a row of which at least half the characters are misread
+
+
+class HardExampleMiner:
+    """The difficulty of each row: the share of its characters that is misread, averaged over the epochs, new ones first."""
+
+    def __init__(self, ids_N: Tensor, config: HardMiningConfig) -> None:
+        self.config = config
+        self.ids_N = ids_N.sort().values
+        self.difficulty_N = torch.zeros(len(ids_N), dtype=torch.float64)
+        self.times_N = torch.zeros(len(ids_N), dtype=torch.int64)
+        self.in_use_N: Tensor | None = None  # the difficulties that rows are drawn by, since the last look
+
+    def note(self, ids_B: Tensor, misread_B: Tensor) -> None:
+        """Take in what share of each row's characters was misread; a row that comes twice in a step counts by its mean."""
+        places, back = torch.searchsorted(self.ids_N, ids_B).unique(return_inverse=True)
+        count = torch.zeros(len(places), dtype=torch.float64).index_add_(0, back, torch.ones(len(back), dtype=torch.float64))
+        found = torch.zeros(len(places), dtype=torch.float64).index_add_(0, back, misread_B.double()) / count
+        keep = torch.where(self.times_N[places] > 0, self.config.memory, 0.0)
+        self.difficulty_N[places] = keep * self.difficulty_N[places] + (1 - keep) * found
+        self.times_N[places] += 1
+
+    def end_epoch(self, epochs_done: int) -> None:
+        """Look at the difficulties anew where `reweight_interval` says so; only here does the drawing change."""
+        if epochs_done % self.config.reweight_interval == 0:
+            self.in_use_N = self.difficulty_N.clone()
+
+    def stats(self) -> dict[str, float]:
+        """Return the mean difficulty of the rows that were seen, and the share of hard ones among them."""
+        seen = self.difficulty_N[self.times_N > 0]
+        if not len(seen):
+            return {"hard_mining_stats": 0.0, "hard_share": 0.0}
+        return {"hard_mining_stats": float(seen.mean()), "hard_share": float((seen >= HARD).double().mean())}
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"ids": self.ids_N, "difficulty": self.difficulty_N, "times": self.times_N, "in_use": self.in_use_N}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put the state of a checkpoint back."""
+        self.ids_N, self.difficulty_N, self.times_N = state["ids"], state["difficulty"], state["times"]
+        self.in_use_N = state["in_use"]
+
+
+class CurriculumSampler:
+    """Draws a rank's rows by their difficulty: from the easier ones at first, from all of them later."""
+
+    def __init__(self, miner: HardExampleMiner, ids_of_rank: Tensor) -> None:
+        self.miner, self.ids_of_rank = miner, ids_of_rank
+
+    def weights(self, done: float) -> Tensor | None:
+        """Return each of the rank's rows' weight, (rows,) float64, when a share `done` of the stage is over; None: all alike.
+
+        The hardest rows of the whole split, those beyond the curriculum's share, wait with weight 0.
+        """
+        if self.miner.in_use_N is None:
+            return None
+        config, known = self.miner.config, self.miner.in_use_N
+        share = 1.0 if done >= config.full_at else config.start_share + (1 - config.start_share) * done / config.full_at
+        admitted = torch.zeros(len(known), dtype=torch.bool)
+        admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
+        weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
+        mine = weights[torch.searchsorted(self.miner.ids_N, self.ids_of_rank)]
+        return mine if bool(mine.sum() > 0) else torch.ones_like(mine)
+
+    def order(self, batch: int, steps: int, seed: int, epoch: int, rank: int, done: float) -> Tensor | None:
+        """Return (steps, batch) indices into the rank's rows for an epoch; None while every row should come once."""
+        weights = self.weights(done)
+        if weights is None:
+            return None
+        drawn = torch.multinomial(weights, steps * batch, replacement=True, generator=generator_for(seed, epoch, rank))
+        return drawn.view(steps, batch)

@@ -1,0 +1,67 @@
+"""What happens to a crop depends on its id and the epoch, not on the batch it comes in."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from glyphyard.data.augment import to_float
+from glyphyard.data.degrade import additions_needed, degrade, grey_ssim, noisy
+from glyphyard.recipe.dataset import LowResolutionConfig
+
+HARSH = LowResolutionConfig(scale=2, until_ssim=(0.3, 0.3), noise_std=0.02, jpeg_quality=None, blur_sigma_px=0.0)
+
+
+def plates(count: int, channels: int = 3) -> torch.Tensor:
+    """Return crops with edges in them, (N,16,48[,3]) uint8."""
+    dice = torch.Generator().manual_seed(3)
+    blocks = torch.randint(0, 256, (count, 4, 12, channels), generator=dice, dtype=torch.uint8)
+    images = blocks.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    return images if channels == 3 else images[..., 0]
+
+
+@settings(max_examples=10)
+@given(st.permutations(range(5)), st.integers(1, 5))
+def test_a_crop_is_degraded_alike_in_any_batch(order: list[int], size: int) -> None:
+    images, config = plates(5), LowResolutionConfig(scale=4, until_ssim=(0.2, 0.8))
+    ids = torch.arange(100, 105)
+    whole = degrade(images, ids, 3, 7, config)
+    chosen = torch.tensor(order[:size])
+    part = degrade(images[chosen], ids[chosen], 3, 7, config)
+    assert (part.int() - whole[chosen].int()).abs().max() <= 1  # rounding of a float sum in another order
+    assert torch.equal(degrade(images, ids, 3, 7, config), whole)
+
+
+def test_another_epoch_seed_or_id_gives_another_side() -> None:
+    images = plates(1)
+    one = degrade(images, torch.tensor([1]), 1, 7, HARSH)
+    assert not torch.equal(one, degrade(images, torch.tensor([1]), 2, 7, HARSH))
+    assert not torch.equal(one, degrade(images, torch.tensor([1]), 1, 8, HARSH))
+    assert not torch.equal(one, degrade(images, torch.tensor([2]), 1, 7, HARSH))
+
+
+@pytest.mark.parametrize(("scale", "channels"), [(2, 3), (4, 3), (2, 1)])
+def test_shapes_and_types(scale: int, channels: int) -> None:
+    made = degrade(plates(2, channels), torch.tensor([0, 1]), 0, 0, LowResolutionConfig(scale=scale))
+    assert made.dtype == torch.uint8
+    assert made.shape == ((2, 16 // scale, 48 // scale, 3) if channels == 3 else (2, 16 // scale, 48 // scale))
+
+
+def test_noise_is_added_until_ssim_falls_and_no_longer() -> None:
+    grey = to_float(plates(6, channels=1))
+    noise = torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))
+    config, bound = LowResolutionConfig(noise_std=0.04, most_additions=1024), torch.tensor([0.2, 0.3, 0.4, 0.5, 0.6, 0.9])
+    needed = additions_needed(grey, noise, bound, config)
+    assert (grey_ssim(grey, noisy(grey, noise, needed, config.noise_std)) < bound).all()
+    one_less = grey_ssim(grey, noisy(grey, noise, needed - 1, config.noise_std))
+    assert ((one_less >= bound) | (needed == 1)).all()
+    assert needed[0] > needed[-1] > 1
+
+
+def test_one_to_one_adds_no_noise() -> None:
+    calm = LowResolutionConfig(scale=2, until_ssim=(1.0, 1.0), blur_sigma_px=0.0, jpeg_quality=None)
+    images = plates(2)
+    one, other = (degrade(images, torch.tensor([1, 2]), epoch, 0, calm) for epoch in (1, 2))
+    assert torch.equal(one, other)

@@ -1,0 +1,78 @@
+"""Rows are known by their dataset index on all ranks, drawn by difficulty, easy ones first."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glyphyard.data.hard_examples import CurriculumSampler, HardExampleMiner
+from glyphyard.recipe.stage import HardMiningConfig
+
+IDS = torch.tensor([7, 1000, 3, 42, 5])  # as two ranks gave them: neither sorted nor from zero
+CONFIG = HardMiningConfig(difficulty_alpha=2.0, reweight_interval=2, memory=0.5, start_share=0.4, full_at=0.5)
+
+
+def miner() -> HardExampleMiner:
+    return HardExampleMiner(IDS, CONFIG)
+
+
+def test_difficulty_belongs_to_the_dataset_index_not_to_the_place_in_the_batch() -> None:
+    m = miner()
+    m.note(torch.tensor([1000, 5]), torch.tensor([1.0, 0.0]))
+    m.note(torch.tensor([5, 1000]), torch.tensor([0.0, 0.5]))
+    known = dict(zip(m.ids_N.tolist(), m.difficulty_N.tolist(), strict=True))
+    assert known == {3: 0.0, 5: 0.0, 7: 0.0, 42: 0.0, 1000: 0.75}
+    assert m.stats() == {"hard_mining_stats": 0.375, "hard_share": 0.5}
+
+
+@given(st.permutations([(7, 1.0), (7, 0.0), (3, 0.25)]))
+def test_a_row_twice_in_a_step_counts_by_its_mean_in_any_order(rows: list[tuple[int, float]]) -> None:
+    m = miner()
+    m.note(torch.tensor([i for i, _ in rows]), torch.tensor([d for _, d in rows]))
+    assert m.difficulty_N.tolist() == [0.25, 0.0, 0.5, 0.0, 0.0]
+    assert m.times_N.tolist() == [1, 0, 1, 0, 0]
+
+
+def test_every_row_comes_once_until_the_first_look_and_weights_change_only_then() -> None:
+    m = miner()
+    sampler = CurriculumSampler(m, IDS)
+    m.note(IDS, torch.tensor([0.0, 1.0, 0.2, 0.6, 0.4]))
+    assert sampler.weights(0.0) is None
+    m.end_epoch(1)
+    assert sampler.weights(0.0) is None
+    m.end_epoch(2)
+    before = sampler.weights(1.0)
+    m.note(IDS, torch.ones(5))
+    m.end_epoch(3)
+    assert torch.equal(sampler.weights(1.0), before)  # type: ignore[arg-type]
+
+
+def test_the_curriculum_goes_from_easy_to_hard() -> None:
+    m = miner()
+    m.note(IDS, torch.tensor([0.0, 1.0, 0.2, 0.6, 0.4]))
+    m.end_epoch(2)
+    sampler = CurriculumSampler(m, IDS)
+    first, last = sampler.weights(0.0), sampler.weights(0.5)
+    assert (first > 0).tolist() == [True, False, True, False, False]  # the easiest 40 %
+    assert (last > 0).all()
+    assert last.argmax() == 1  # the worst row weighs most
+    drawn = sampler.order(10, 40, 1, 0, 0, 0.5)
+    assert drawn.shape == (40, 10)
+    share = torch.bincount(drawn.flatten(), minlength=5) / 400
+    assert torch.allclose(share.double(), last / last.sum(), atol=0.08)
+    assert torch.equal(drawn, sampler.order(10, 40, 1, 0, 0, 0.5))
+    assert not torch.equal(drawn, sampler.order(10, 40, 1, 1, 0, 0.5))
+
+
+def test_the_state_survives_a_checkpoint(tmp_path) -> None:
+    from glyphyard.training.checkpoint import load_state, save_state
+
+    m = miner()
+    m.note(IDS, torch.tensor([0.0, 1.0, 0.2, 0.6, 0.4]))
+    m.end_epoch(2)
+    save_state({"miner": m.state()}, tmp_path / "x.pt")
+    again = HardExampleMiner(IDS.flip(0), CONFIG)
+    again.restore(load_state(tmp_path / "x.pt")["miner"])
+    a, b = CurriculumSampler(m, IDS), CurriculumSampler(again, IDS)
+    assert torch.equal(a.order(4, 9, 1, 2, 0, 0.7), b.order(4, 9, 1, 2, 0, 0.7))

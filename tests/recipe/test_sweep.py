@@ -1,0 +1,222 @@
+"""Sweeps as files: what is refused before anything starts, with its place, and what the schema's own ranges give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glyphyard.core.errors import BadInput
+from glyphyard.recipe.load import load_recipe, recipe_from_json
+from glyphyard.recipe.sweep import AshaConfig, Dimension, SweepConfig, halvings
+from glyphyard.recipe.sweep_load import SWEEP_LAWS, auto_space, differences, load_sweep, sweep_from_json
+
+Write = Callable[..., Path]
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted(p for p in (ROOT / "recipes").rglob("*.yaml") if "sweeps" in p.parts)
+SWEEP = """\
+name: search
+recipe: little.yaml
+space:
+  stages.main.lr: {loguniform: [1e-4, 1e-2]}
+  model.dropout: {uniform: [0.0, 0.5]}
+  stages.main.optimizer.name: {choice: [adamw, sgd]}
+  stages.main.optimizer.momentum: {uniform: [0.8, 0.9], when: {stages.main.optimizer.name: sgd}}
+objective: {metric: cer, direction: minimize}
+budget: {trials: 5}
+"""
+
+
+@pytest.fixture
+def write_sweep(write_recipe: Write, tmp_path: Path) -> Write:
+    """Return a function that writes the sweep, and its base recipe, with `old` replaced by `new`."""
+
+    def write(old: str = "", new: str = "") -> Path:
+        write_recipe()
+        assert old in SWEEP, f"{old!r} is not in the sweep"
+        path = tmp_path / "sweep.yaml"
+        path.write_text(SWEEP.replace(old, new) if old else SWEEP + new)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: "/".join(p.parts[-3:]))
+def test_every_shipped_sweep_loads_and_survives_json(path: Path) -> None:
+    sweep = load_sweep(path)
+    again = sweep_from_json(sweep.to_json(), "sweep.json")
+    assert again == sweep
+    assert differences(sweep, again) == []
+
+
+def test_there_is_a_sweep_for_the_main_recipe() -> None:
+    assert {load_sweep(p).base.name for p in SHIPPED} >= {"florida_crnn", "tiny_florida_crnn"}
+
+
+MISTAKES = [
+    ("model.dropout", "model.dorpout", 5, ["GY020", "did you mean `model.dropout`?"]),
+    ("model.dropout: {uniform: [0.0, 0.5]}", "stages.main.optimizer: {choice: [a, b]}", 5, ["GY020", "keys"]),
+    ("stages.main.lr", "stages.other.lr", 4, ["GY020", "`other`", "main"]),
+    ("model.dropout: {uniform: [0.0, 0.5]}", "dataset.split.test: {uniform: [0.1, 0.2]}", 5, ["GY021", "dataset.split.test"]),
+    ("[0.0, 0.5]", "[0.0, 1.5]", 5, ["GY022", "1.5", "less than 1"]),
+    ("{uniform: [0.0, 0.5]}", "{choice: [0.1, high]}", 5, ["GY022", "'high'"]),
+    ("when: {stages.main.optimizer.name: sgd}", "when: {model.layers: 2}", 7, ["GY023", "model.layers"]),
+    ("when: {stages.main.optimizer.name: sgd}", "when: {stages.main.optimizer.name: adam}", 7, ["GY023", "never 'adam'"]),
+    ("model.dropout: {uniform: [0.0, 0.5]}", "stages.0.lr: {uniform: [0.1, 0.2]}", 5, ["GY024", "stages.main.lr"]),
+    ("budget: {trials: 5}", "budget: {}", 9, ["GY025", "neither trials nor hours"]),
+    ("metric: cer", "metric: wordrate", 8, ["GY026", "wordrate", "cer"]),
+    ("budget:", "sampler: grid\nbudget:", 4, ["GY027", "points"]),
+    ("budget:", "asha: {grace_epochs: 2}\nbudget:", 9, ["GY028", "grace_epochs 2", "2 epochs"]),
+    ("budget:", "storage: postgresql://me:secret@db/x\nbudget:", 9, ["GY029", "GLYPHYARD_STUDY"]),
+    ("trials: 5", "trials: 0", 9, ["budget.trials", "greater than or equal to 1", "found 0"]),
+    ("trials: 5", "hours: 0", 9, ["budget.hours", "greater than 0"]),
+    ("trials: 5", "trails: 5", 9, ["did you mean `trials`?"]),
+    ("[0.0, 0.5]", "[0.5, 0.5]", 5, ["low < high"]),
+    ("[1e-4, 1e-2]", "[0, 1e-2]", 4, ["positive"]),
+    ("{uniform: [0.0, 0.5]}", "{uniform: [0.0, 0.5], int: [0, 1]}", 5, ["exactly one", "uniform, int"]),
+    ("[adamw, sgd]", "[sgd, sgd]", 6, ["twice"]),
+    ("direction: minimize", "direction: down", 8, ["minimize", "'down'"]),
+    ("recipe: little.yaml", "recipe: other.yaml", None, ["other.yaml", "no such recipe"]),
+    ("recipe: little.yaml\n", "", None, ["`recipe` is missing"]),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "words"), MISTAKES, ids=[str(m[3][0]) + m[1][:12] for m in MISTAKES])
+def test_a_mistake_names_its_place_and_both_sides(
+    write_sweep: Write, old: str, new: str, line: int | None, words: list[str]
+) -> None:
+    path = write_sweep(old, new)
+    with pytest.raises(BadInput) as caught:
+        load_sweep(path)
+    told = str(caught.value)
+    assert line is None or f"{path}:{line}:" in told, told
+    assert all(word in told for word in words), told
+    assert "\n" not in told
+    assert "secret" not in told
+
+
+def test_every_sweep_law_has_a_code_of_its_own_and_a_test() -> None:
+    codes = [(law.__doc__ or "").partition(":")[0] for law in SWEEP_LAWS]
+    assert len(set(codes)) == len(codes)
+    assert set(codes) == {m[3][0] for m in MISTAKES if str(m[3][0]).startswith("GY")}
+
+
+def test_a_circle_of_conditions_is_refused(write_sweep: Write) -> None:
+    path = write_sweep("{choice: [adamw, sgd]}", "{choice: [adamw, sgd], when: {stages.main.optimizer.momentum: 0.85}}")
+    with pytest.raises(BadInput, match=r"GY023.*depend on each other"):
+        load_sweep(path)
+
+
+def test_overrides_reach_the_sweep_and_its_base(write_sweep: Write) -> None:
+    sweep = load_sweep(write_sweep(), ["budget.trials=9", "recipe.stages.main.epochs=7"])
+    assert sweep.config.budget.trials == 9
+    assert sweep.epochs == 7
+
+
+def test_values_reach_their_fields_and_nothing_else(write_sweep: Write) -> None:
+    sweep = load_sweep(write_sweep())
+    recipe = recipe_from_json(sweep.with_values({"stages.main.lr": 0.005, "model.dropout": 0.3}, seed=11))
+    assert (recipe.stages[0].lr, recipe.model.dropout, recipe.seed) == (0.005, 0.3, 11)
+    assert sweep.base.stages[0].lr == 1e-3
+    back = recipe_from_json(sweep.with_values({}))
+    assert back.fingerprint == sweep.base.fingerprint
+
+
+def test_the_base_recipe_is_a_point_of_the_space_where_it_lies_inside(write_sweep: Write) -> None:
+    assert load_sweep(write_sweep()).base_values() == {
+        "stages.main.lr": 1e-3,
+        "model.dropout": 0.1,
+        "stages.main.optimizer.name": "adamw",
+    }
+    assert load_sweep(write_sweep("[0.0, 0.5]", "[0.2, 0.5]")).base_values() is None
+
+
+def test_the_schema_gives_a_space_of_its_own(write_sweep: Write) -> None:
+    space_of_file = SWEEP[SWEEP.index("space:") : SWEEP.index("objective:")]
+    sweep = load_sweep(write_sweep(space_of_file, "space: auto\n"))
+    space = sweep.config.space
+    assert space["stages.main.lr"].loguniform == (1e-4, 1e-2)
+    assert space["model.dropout"].kind == "uniform"
+    assert space["stages.main.batch_size"].choice == (16, 32, 64, 128, 256)
+    assert "augmentation.rotate_deg" in space
+
+
+def test_the_schemas_batch_sizes_divide_over_the_workers() -> None:
+    recipe = load_recipe(ROOT / "recipes" / "tiny" / "florida_crnn.yaml")
+    assert auto_space(recipe, workers=32)["stages.main.batch_size"]["choice"] == [32, 64, 128, 256]
+
+
+def test_what_may_not_change_between_sessions_is_told(write_sweep: Write) -> None:
+    before = load_sweep(write_sweep())
+    assert differences(before, load_sweep(write_sweep(), ["budget.trials=50", "concurrency=2", "confirm.top_k=1"])) == []
+    changed = differences(before, load_sweep(write_sweep("[0.0, 0.5]", "[0.0, 0.4]")))
+    assert changed == ["space.model.dropout.uniform was [0.0, 0.5], is [0.0, 0.4]"]
+    other_base = differences(before, load_sweep(write_sweep(), ["recipe.stages.main.epochs=3"]))
+    assert other_base == ["recipe.stages.0.epochs was 2, is 3"]
+    (gone,) = differences(before, load_sweep(write_sweep("  model.dropout: {uniform: [0.0, 0.5]}\n", "")))
+    assert gone.startswith("space.model.dropout was ")
+    assert gone.endswith("is absent")
+
+
+def config(space: dict[str, Dimension]) -> SweepConfig:
+    return SweepConfig.model_validate(
+        {
+            "name": "x",
+            "recipe": "x.yaml",
+            "space": space,
+            "objective": {"metric": "cer", "direction": "minimize"},
+            "budget": {"trials": 1},
+        }
+    )
+
+
+def test_a_grid_visits_conditional_fields_only_where_they_are_varied() -> None:
+    space = {
+        "b": Dimension(uniform=(0.0, 1.0), points=3, when={"a": "on"}),
+        "a": Dimension(choice=("on", "off")),
+    }
+    assert config(space).grid() == [{"a": "on", "b": 0.0}, {"a": "on", "b": 0.5}, {"a": "on", "b": 1.0}, {"a": "off"}]
+
+
+@given(
+    low=st.integers(-50, 50),
+    length=st.integers(1, 60),
+    step=st.integers(1, 7),
+    points=st.integers(2, 9),
+    ratio=st.floats(1.5, 1e4),
+)
+def test_every_point_of_a_grid_lies_in_its_dimension(low: int, length: int, step: int, points: int, ratio: float) -> None:
+    for dimension in (
+        Dimension(int_=(low, low + length), step=step),
+        Dimension(uniform=(float(low), float(low + length)), points=points),
+        Dimension(loguniform=(1e-3, 1e-3 * ratio), points=points),
+    ):
+        grid = dimension.grid()
+        assert grid
+        assert grid[0] == dimension.bounds[0]
+        first, last = dimension.bounds
+        assert all(first - 1e-9 <= v <= last + 1e-9 for v in grid)
+        assert len(set(grid)) == len(grid)
+        if dimension.kind == "int":
+            assert all(dimension.holds(v) for v in grid)
+
+
+@given(st.integers(1, 300), st.integers(1, 20), st.integers(2, 8))
+def test_rungs_lie_before_the_last_epoch_and_grow_by_the_factor(epochs: int, grace: int, factor: int) -> None:
+    rungs = halvings(epochs, AshaConfig(grace_epochs=grace, reduction_factor=factor))
+    assert all(r < epochs for r in rungs)
+    assert rungs == [grace * factor**k for k in range(len(rungs))]
+    assert grace * factor ** len(rungs) >= epochs
+
+
+def test_a_sweep_without_its_base_is_a_type_error_nowhere(write_sweep: Write) -> None:
+    with pytest.raises(BadInput, match="recipe"):
+        load_sweep(write_sweep("recipe: little.yaml", "recipe: [1]"))
+
+
+def test_a_sweep_is_rebuilt_only_from_a_sweep() -> None:
+    with pytest.raises(BadInput, match=r"sweep\.json"):
+        sweep_from_json({"sweep": {"name": 1}}, "sweep.json")
