@@ -27,11 +27,11 @@ env: $(READY) ## the locked environment in .venv/
 demo: $(READY) ## one recipe from data to a registered model, on this machine, nothing downloaded
 	$(BIN)/glyphyard run recipes/florida_crnn.yaml
 
-test: $(READY) lint ## all tests
-	$(BIN)/python -m pytest
+test: $(READY) lint ## all tests, two at a time
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 quick: $(READY) lint ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not ray"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not ray"
 
 lint: $(READY) ## style and the floors
 	$(BIN)/ruff check .

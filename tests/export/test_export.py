@@ -14,16 +14,20 @@ import torch
 from handmade import PIXELS, Row, write_dataset
 from torch import Tensor, nn
 
+from glyphyard.core.agreement import difference
 from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.ctc import greedy_decode
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import sha256_file
 from glyphyard.core.records import BundleRecord
 from glyphyard.edge import Bundle, Recognizer
+from glyphyard.edge.plan import plan_for
+from glyphyard.edge.session import OnnxSession
 from glyphyard.export import bundle as bundle_module
 from glyphyard.export.bundle import export_bundle
 from glyphyard.recipe.load import load_recipe
 from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.targets import TargetConfig
 from glyphyard.tasks.base import ExportSpec
 from glyphyard.tasks.recognition.task import Recognition
 
@@ -256,8 +260,8 @@ def test_a_bundle_that_does_not_read_its_golden_crops_is_not_published(
 ) -> None:
     monkeypatch.setattr(
         bundle_module,
-        "greedy_decode",
-        lambda logits, alphabet: greedy_decode(logits, Alphabet(alphabet.characters[::-1])),
+        "decoder_of",
+        lambda method: lambda logits, alphabet: greedy_decode(logits, Alphabet(alphabet.characters[::-1])),
     )
     with pytest.raises(StepFailed, match="does not hold"):
         export_bundle(recipe, Recognition(recipe), parts, checkpoint, dataset, tmp_path / "bundle", lambda line: None)
@@ -283,3 +287,26 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     with pytest.raises(StepFailed, match="No space left"):
         export_bundle(recipe, Recognition(recipe), parts, checkpoint, dataset, tmp_path / "bundle", lambda line: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_carries_plans_for_the_devices_that_the_recipe_names(
+    recipe: Recipe, checkpoint: Path, dataset: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    calm = Recognition(recipe).build()  # `parts` is made to hesitate, which half precision does not survive
+    targets = (TargetConfig(name="orin_nx_jp62"), TargetConfig(name="x86_trt11"))
+    planned = recipe.model_copy(update={"export": recipe.export.model_copy(update={"targets": targets})})
+    record = export_bundle(planned, Recognition(planned), calm, checkpoint, dataset, tmp_path / "bundle", lambda line: None)
+    assert set(record.files) >= {"targets/orin_nx_jp62.json", "targets/x86_trt11.json", "targets/model_fp16.onnx"}
+    bundle = Bundle.open(tmp_path / "bundle")
+    orin, x86 = plan_for(bundle, "orin_nx_jp62"), plan_for(bundle, "x86_trt11")
+    assert (orin.precision, orin.onnx, orin.batch) == ("fp16", "model.onnx", [1, 8, 9])
+    assert any("LogSoftmax" in name for name in orin.keep_fp32)
+    golden = bundle.golden()
+    found = OnnxSession(bundle.read(x86.onnx), x86.onnx).run(PIXELS.batch(list(golden.images)))
+    assert 0 < difference(golden.logits, found).max() < 0.02
+    no_training = (TargetConfig(name="orin_nx_jp62", precision="int8"),)
+    planned = recipe.model_copy(update={"export": recipe.export.model_copy(update={"targets": no_training})})
+    with pytest.raises(BadInput, match="train"):
+        export_bundle(planned, Recognition(planned), calm, checkpoint, dataset, tmp_path / "int8", lambda line: None)
+    assert not (tmp_path / "int8").exists()

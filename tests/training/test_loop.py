@@ -55,6 +55,8 @@ def test_a_stage_leaves_its_record_its_figures_and_its_checkpoints(tmp_path: Pat
         "epoch",
         "step",
         "train_loss",
+        "train_ctc",
+        "train_flat_start",
         "val_loss",
         "cer",
         "exact_match",

@@ -20,7 +20,7 @@ def export(run: str, out: Path, stage: str | None, store: Path, as_json: bool) -
     from rich.console import Console
 
     from glyphyard.core.errors import BadInput
-    from glyphyard.export.bundle import export_checkpoint
+    from glyphyard.export.catalogue import exporter_of
     from glyphyard.pipeline.run import Run
     from glyphyard.pipeline.store import open_run, recipe_of
     from glyphyard.training.job import BEST
@@ -33,7 +33,7 @@ def export(run: str, out: Path, stage: str | None, store: Path, as_json: bool) -
     if stage and stage not in names:
         raise BadInput(f"--stage {stage}", f"no such stage; the recipe has {', '.join(names)}")
     best = this.stage_dir(names.index(stage) if stage else len(names) - 1) / BEST
-    record = export_checkpoint(this.recipe, best, this.dataset, out.absolute(), this.say)
+    record = exporter_of(this.recipe.task)(this.recipe, best, this.dataset, out.absolute(), this.say)
     if as_json:
         print_json(record.to_json())
     else:

@@ -18,7 +18,7 @@ def recipes(folder: Path, as_json: bool) -> None:
     from glyphyard.recipe.load import load_recipe
 
     found = []
-    for path in sorted(folder.rglob("*.yaml")):
+    for path in (p for p in sorted(folder.rglob("*.yaml")) if "sweeps" not in p.parts):
         try:
             loaded = load_recipe(path)
         except BadInput as error:

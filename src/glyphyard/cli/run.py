@@ -16,7 +16,8 @@ from glyphyard.cli.options import console, labels_option, load, print_json, set_
 @store_option
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped (its folder or name) in place of a recipe.")
 @click.option(
-    "--start", type=click.Choice(["scratch", "finetune", "resume"]),
+    "--start",
+    type=click.Choice(["scratch", "finetune", "resume"]),
     help="What the first stage keeps of --from: finetune its weights, resume also optimiser, schedule and epochs; scratch nothing.",
 )
 @click.option("--from", "origin", metavar="RUN|FILE", help="A run or a checkpoint (.pt) that a new run starts from; see --start.")

@@ -37,8 +37,12 @@ def plates(out: Path, count: int, family: Any, seed: int, difficulty: float, wor
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A folder that does not exist yet.")
 @click.option("--count", default=2000, show_default=True, type=click.IntRange(1, 1_000_000))
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@click.option("--difficulty", default=1.0, show_default=True, type=click.FloatRange(0, 1), help="Share of stains, shadows, skew, blur.")
-@click.option("--validation", default=0.1, show_default=True, type=click.FloatRange(0, 0.9), help="Share of the writers held out.")
+@click.option(
+    "--difficulty", default=1.0, show_default=True, type=click.FloatRange(0, 1), help="Share of stains, shadows, skew, blur."
+)
+@click.option(
+    "--validation", default=0.1, show_default=True, type=click.FloatRange(0, 0.9), help="Share of the writers held out."
+)
 @click.option("--test", default=0.1, show_default=True, type=click.FloatRange(0, 0.9), help="Share of the writers held out.")
 @click.option("--workers", default=None, type=click.IntRange(1), help="Processes; all processors when absent.")
 def pages(out: Path, count: int, seed: int, difficulty: float, validation: float, test: float, workers: int | None) -> None:

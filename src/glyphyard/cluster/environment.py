@@ -11,6 +11,11 @@ DEFAULTS = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths keep their meaning in workers
     "RAY_TRAIN_COLLECTIVE_TIMEOUT_S": "1800",  # report() waits for ever otherwise
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a trial's figures stand in its folder already
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # else Ctrl-C looks like a finished search
+    "TUNE_RESULT_BUFFER_LENGTH": "1",  # a decision on each epoch
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "60",  # for a stopped trial to let go of a process that is used again
+    "RAY_AIR_NEW_OUTPUT": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "YOLO_AUTOINSTALL": "false",
     "YOLO_OFFLINE": "true",

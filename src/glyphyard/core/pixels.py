@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 
 from glyphyard.core.errors import BadInput, TooManyPixels
+from glyphyard.core.image_header import header_size
 
 MAX_PIXELS = 32_000_000  # a crop is never this large; decoding a hostile one would take gigabytes
 INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
@@ -68,7 +68,7 @@ def _to_channels(image: np.ndarray, channels: int) -> np.ndarray:
 
 def decode_image(data: bytes, name: str = "image", max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode image bytes to BGR or grey uint8; unreadable, truncated or oversized ones are a `BadInput` naming `name`."""
-    size = _header_size(data)
+    size = header_size(data)
     if size and size[0] * size[1] > max_pixels:
         raise TooManyPixels(name, f"{size[0]}x{size[1]} is more than {max_pixels / 1e6:g} megapixels", "crop or scale it down")
     if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:
@@ -89,19 +89,3 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     except OSError as error:
         raise BadInput(str(path), f"cannot read this image ({error.strerror})") from error
     return decode_image(data, str(path), max_pixels)
-
-
-def _header_size(data: bytes) -> tuple[int, int] | None:
-    """Read (width, height) from a PNG or JPEG header without decoding a pixel; None where the format is another."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
-        return struct.unpack(">II", data[16:24])
-    if data[:2] != b"\xff\xd8":
-        return None
-    at = 2
-    while at + 9 < len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], struct.unpack(">H", data[at + 2 : at + 4])[0]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        at += 2 + length
-    return None

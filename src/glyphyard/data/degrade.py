@@ -89,9 +89,13 @@ def _through_jpeg(images_u8: Tensor, drawn_B: np.ndarray, quality: tuple[int, in
     low, high = quality
     qualities = (low + drawn_B * (high - low)).round().astype(int)
     colour = cv2.IMREAD_GRAYSCALE if images_u8.shape[1] == 1 else cv2.IMREAD_COLOR
-    decoded = [
-        cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(q)])[1], colour)
-        for image, q in zip(images_u8.permute(0, 2, 3, 1).contiguous().cpu().numpy(), qualities, strict=True)
-    ]
+    small = images_u8.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    decoded = [_compressed(image, int(q), colour) for image, q in zip(small, qualities, strict=True)]
     planes = torch.from_numpy(np.stack(decoded)).view(len(decoded), *images_u8.shape[2:], -1).permute(0, 3, 1, 2)
     return planes.contiguous().to(images_u8.device)
+
+
+def _compressed(image: np.ndarray, quality: int, colour: int) -> np.ndarray:
+    decoded = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], colour)
+    assert decoded is not None  # it was encoded just now
+    return decoded

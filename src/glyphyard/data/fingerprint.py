@@ -36,7 +36,9 @@ def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: b
 
     `known_only` reads no image and returns None where one would have to be read.
     """
-    listed = {source.name: list_rows(source) for source in dataset.sources if not isinstance(source, SyntheticPlates | SyntheticWords)}
+    listed = {
+        source.name: list_rows(source) for source in dataset.sources if not isinstance(source, SyntheticPlates | SyntheticWords)
+    }
     files = [file for rows in listed.values() for row in rows for file in (row.file, row.low) if file]
     hashes = file_hashes(files, Path(store), known_only)
     if hashes is None:
@@ -47,7 +49,8 @@ def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: b
     if dataset.low_resolution:
         content["low_resolution"] = sha256_file(Path(__file__).parent / "degrade.py")
     return Identity(
-        fingerprint({"config": _without_young(config), "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}), hashes
+        fingerprint({"config": _without_young(config), "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}),
+        hashes,
     )
 
 

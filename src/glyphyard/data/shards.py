@@ -76,7 +76,12 @@ class SplitWriter:
         table = pa.concat_tables(self._waiting).combine_chunks()
         with writing(path):
             pq.write_table(
-                table, path, compression={name: "NONE" if name in PLAIN else "ZSTD" for name in table.column_names}, use_dictionary=["source"], row_group_size=ROW_GROUP, write_statistics=["id"]
+                table,
+                path,
+                compression={name: "NONE" if name in PLAIN else "ZSTD" for name in table.column_names},
+                use_dictionary=["source"],
+                row_group_size=ROW_GROUP,
+                write_statistics=["id"],
             )
             to_disk(path)
         self.shards.append(Shard(path.name, len(table), sha256_file(path)))

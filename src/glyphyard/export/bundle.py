@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from glyphyard.core.ctc import greedy_decode
+from glyphyard.core.decoding import decoder_of
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, write_json
 from glyphyard.core.pixels import PixelContract
@@ -19,9 +19,11 @@ from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, describe
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.session import OnnxSession
 from glyphyard.export.crops import spread_crops
+from glyphyard.export.engine_plans import Exported, target_files
 from glyphyard.export.onnx_graph import export_onnx, for_inference
 from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import check_parity, runner_of
+from glyphyard.export.validation import learn_from_data
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.base import Task
 from glyphyard.tasks.catalogue import task_of
@@ -65,12 +67,30 @@ def export_bundle(
     crops = spread_crops(dataset, manifest, pixels, max(config.max_batch, config.golden))
     say(f"export: comparing with torch at batches 1, 2, 3 and {config.max_batch} on {len(crops)} crops and on noise")
     parity = check_parity(
-        runner_of(spec.module), session.run, crops, pixels, alphabet, max_batch=config.max_batch, tolerance=config.tolerance
+        runner_of(spec.module),
+        session.run,
+        crops,
+        pixels,
+        alphabet,
+        max_batch=config.max_batch,
+        tolerance=config.tolerance,
+        method=spec.decode,
     )
     chosen = [crops[i] for i in np.unique(np.linspace(0, len(crops) - 1, min(config.golden, len(crops))).round().astype(int))]
     logits = session.run(pixels.batch(chosen))
-    golden = Golden(np.stack(chosen), [reading.text for reading in greedy_decode(logits, alphabet)], logits)
+    golden = Golden(np.stack(chosen), [reading.text for reading in decoder_of(spec.decode)(logits, alphabet)], logits)
     packed = {MODEL: data, GOLDEN: pack_golden(golden)}
+    exported = Exported(
+        model=model,
+        golden=golden,
+        pixels=pixels,
+        decode=lambda output: decoder_of(spec.decode)(output, alphabet),
+        training_crops=lambda count: spread_crops(dataset, manifest, pixels, count, splits=("train",)),
+        dataset_fingerprint=manifest.fingerprint,
+    )
+    packed |= target_files(exported, config, say)
+    learnt = learn_from_data(dataset, manifest, pixels, alphabet, session.run, decoder_of(spec.decode), config, say)
+    packed |= learnt.files
     versions = installed_versions()
     checkpoint_sha256 = sha256_file(checkpoint)
     provenance = {
@@ -81,7 +101,7 @@ def export_bundle(
         "versions": versions,
     }
     files = {name: sha256_bytes(content) for name, content in packed.items()}
-    described = describe(recipe.name, alphabet, pixels, files, provenance).to_json()
+    described = describe(recipe.name, alphabet, pixels, files, provenance, spec.decode, learnt.calibration, learnt.beam).to_json()
     manifest_sha256 = _write(out, packed, described)
     return BundleRecord(
         path=out.name,
@@ -105,6 +125,7 @@ def _write(out: Path, packed: dict[str, bytes], described: dict[str, object]) ->
     try:
         with atomic_folder(out) as folder:
             for name, content in packed.items():
+                (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(content)
             write_json(folder / MANIFEST, described)
             _read_back(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +15,20 @@ from glyphyard.core.records import DatasetManifest
 SPLITS = ("validation", "test", "train")  # the first that has rows
 
 
-def spread_crops(dataset: Path, manifest: DatasetManifest, pixels: PixelContract, count: int) -> list[np.ndarray]:
-    """Return at most `count` resized crops (H,W) or (H,W,3) uint8, evenly spaced over the split in order of their ids."""
+def spread_crops(
+    dataset: Path, manifest: DatasetManifest, pixels: PixelContract, count: int, splits: Sequence[str] = SPLITS
+) -> list[np.ndarray]:
+    """Return at most `count` resized crops (H,W) or (H,W,3) uint8, evenly spaced over the split in order of their ids.
+
+    The split is the first of `splits` that has rows; none of them is a `BadInput`.
+    """
     if manifest.pixels != pixels.to_json():
         raise BadInput(
             str(dataset), f"was prepared for pixels {manifest.pixels}, the recipe has {pixels.to_json()}", "prepare it again"
         )
-    split = next((manifest.splits[name] for name in SPLITS if name in manifest.splits and manifest.splits[name].rows), None)
+    split = next((manifest.splits[name] for name in splits if name in manifest.splits and manifest.splits[name].rows), None)
     if split is None:
-        raise BadInput(str(dataset), "has no rows", "prepare it again")
+        raise BadInput(str(dataset), f"has no rows in {' or '.join(splits)}", "prepare it again")
     wanted = np.unique(np.linspace(0, split.rows - 1, min(count, split.rows)).round().astype(int))
     crops: list[np.ndarray] = []
     first = 0

@@ -16,6 +16,14 @@ from rich.text import Text
 
 POLL_S = 0.5
 BAR_CHARACTERS = 24
+# Metrics in the bar and in an epoch's line: key, name, format; a task has some of them.
+SHOWN = (
+    ("cer", "CER", ".{}%"),
+    ("exact_match", "exact match", ".{}%"),
+    ("psnr", "PSNR", ".{}f"),
+    ("char_acc", "characters", ".{}%"),
+    ("word_acc", "words", ".{}%"),
+)
 
 
 @contextmanager
@@ -56,7 +64,7 @@ def _epoch_line(stage: str, line: dict[str, Any]) -> str:
     return (
         f"  {stage} epoch {line.get('epoch')}: loss {_number(line.get('train_loss'), '.4f')}"
         f" · val loss {_number(line.get('val_loss'), '.4f')}"
-        f" · CER {_number(line.get('cer'), '.2%')} · exact match {_number(line.get('exact_match'), '.2%')}"
+        f" · {_metrics(line, 2)}"
         f" · {_number(line.get('crops_per_s'), '.0f')} crops/s"
     )
 
@@ -72,12 +80,17 @@ def _bar(progress: dict[str, Any]) -> Table | Text:
         Text("━" * filled, style="cyan") + Text("━" * (BAR_CHARACTERS - filled), style="bright_black"),
         f"{done}/{total}",
         f"loss {_number(progress.get('loss'), '.3f')}",
-        f"CER {_number(progress.get('cer'), '.1%')}",
-        f"exact {_number(progress.get('exact_match'), '.1%')}",
+        _metrics(progress.get("metrics") or {}, 1),
         f"{_number(progress.get('crops_per_s'), '.0f')} crops/s",
         f"{_duration(progress.get('eta_s'))} left",
     )
     return row
+
+
+def _metrics(known: dict[str, Any], digits: int) -> str:
+    """Say the metrics that a person wants to see, those of them that the task measures."""
+    told = [f"{name} {_number(known[key], form.format(digits))}" for key, name, form in SHOWN if key in known]
+    return " · ".join(told)
 
 
 def _progress(stage_dir: Path) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from typing import Any
 from glyphyard.core.alphabet import steps_needed
 from glyphyard.core.records import DatasetManifest, Record
 from glyphyard.data.audit import LabelAudit, audit_labels
-from glyphyard.data.findings import bad_rows, by_kind
+from glyphyard.data.findings import bad_rows, by_kind, unused_rows
 from glyphyard.data.fingerprint import find_prepared
 from glyphyard.data.split import assign
 from glyphyard.recipe.dataset import SPLITS, Split
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
+from glyphyard.recipe.suite import SHARES_OF_SAMPLES
 
 STEPS = "prepare, {stages}, export, evaluate, gate, report, register"
 
@@ -89,17 +90,19 @@ def _exact_rows(prepared: Path) -> dict[str, int]:
 
 
 def _expected_rows(recipe: Recipe, audit: LabelAudit) -> dict[str, int]:
-    bad = bad_rows(audit.findings)
+    unused = unused_rows(audit.findings)
     seen: Counter[tuple[str, str]] = Counter()
     for i, (row, group) in enumerate(zip(audit.rows, audit.groups, strict=True)):
-        if i not in bad:
+        if i not in unused:
             source = next(s for s in recipe.dataset.sources if s.name == row.source)
             seen[row.source, assign(group, recipe.dataset.split, source.splits)] += 1
     rows = dict.fromkeys(SPLITS, 0)
     for source in recipe.dataset.sources:
         shares = _shares(recipe, source.splits)
         for split in SPLITS:
-            rows[split] += round(source.count * shares[split]) if source.kind == "synthetic_plates" else seen[source.name, split]
+            rows[split] += (
+                round(source.count * shares[split]) if source.kind.startswith("synthetic_") else seen[source.name, split]
+            )
     return {str(split): count for split, count in rows.items()}
 
 
@@ -114,7 +117,8 @@ def _shares(recipe: Recipe, splits: Sequence[Split]) -> dict[Split, float]:
 
 
 def _stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
-    rows = stage.sampling.samples_per_epoch or train_rows
+    mined = min(stage.hard_mining.rows_per_epoch or train_rows, train_rows) if stage.hard_mining else None
+    rows = mined or stage.sampling.samples_per_epoch or train_rows
     per_epoch = max(1, math.ceil(rows / stage.batch_size))
     epochs = stage.epochs or max(1, math.ceil((stage.steps or 1) / per_epoch))
     steps = stage.steps or epochs * per_epoch
@@ -189,7 +193,7 @@ def _outlook(recipe: Recipe, rows: dict[str, int]) -> list[str]:
     held_out = rows[suite.split]
     lines = [f"{held_out} crops are held out ({suite.split}); the suite {suite.name} wants at least {suite.min_samples}"]
     for threshold in suite.thresholds:
-        if threshold.metric != "cer" and threshold.above is not None:
+        if threshold.metric in SHARES_OF_SAMPLES and threshold.above is not None:
             observed = (1 + threshold.above) / 2
             needed = samples_needed(observed, threshold.above, suite.confidence)
             told = f"{threshold.metric} > {threshold.above:g} at {suite.confidence:.0%} confidence takes about {needed} crops at an observed {observed:.1%}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from glyphyard.core.files import read_json
 from glyphyard.core.records import CheckpointRecord, DatasetManifest
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import SuiteConfig
+from glyphyard.training.job import StageJob
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Run:
     store: Path
     console: Console
     resources: ExitStack = field(default_factory=ExitStack)
+    launch: Callable[[StageJob], CheckpointRecord] | None = None  # in place of the recipe's launcher: a sweep's trials
 
     def connect(self) -> None:
         """Connect to Ray where the recipe asks for it; a step that is skipped never does."""

@@ -112,7 +112,7 @@ def train_step(run: Run, index: int) -> Step:
     stage, stage_dir = run.recipe.stages[index], run.stage_dir(index)
 
     def parent() -> Path | None:
-        if stage.init == "scratch" or (stage.init == "previous" and index == 0):
+        if "scratch" in (stage.init, stage.start) or (stage.init == "previous" and index == 0):
             return None
         return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
 
@@ -120,6 +120,12 @@ def train_step(run: Run, index: int) -> Step:
         recipe = without_places(run.recipe.to_json())
         sliced = {k: recipe[k] for k in ("task", "seed", "dataset", "model", "augmentation")}
         before = parent()
+        if before is not None and not before.is_file():
+            came = f"stage {run.recipe.stages[index - 1].name}" if stage.init == "previous" else stage.init
+            problem = f"[GY064] it starts from {came}, and there is no {before}"
+            raise BadInput(
+                f"stage `{stage.name}`", problem, "train that stage first, or say where its checkpoint is: stages.N.init=FILE.pt"
+            )
         return sliced | {
             "stage": recipe["stages"][index],
             "dataset_fingerprint": run.manifest.fingerprint,
@@ -128,10 +134,13 @@ def train_step(run: Run, index: int) -> Step:
 
     def work() -> str:
         job = StageJob(run.recipe, index, run.dataset, stage_dir, parent())
-        run.connect()
-        run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
-        with followed(stage_dir, run.console):
-            record = _launcher(run.recipe)(job)
+        if run.launch is not None:
+            record = run.launch(job)
+        else:
+            run.connect()
+            run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
+            with followed(stage_dir, run.console):
+                record = _launcher(run.recipe)(job)
         record.write(stage_dir / "checkpoint.json")
         best = ", ".join(f"{k} {v:.4f}" for k, v in record.metrics.items() if v is not None)
         line = f"train: stage {stage.name} {record.stopped} after {record.seconds:.0f} s; best epoch {record.epoch}: {best}"
@@ -168,10 +177,10 @@ def export_step(run: Run) -> Step:
     last = len(run.recipe.stages) - 1
 
     def work() -> str:
-        from glyphyard.export.bundle import export_checkpoint
+        from glyphyard.export.catalogue import exporter_of
 
         run.resources.close()  # the cluster's processors are free for what follows
-        record = export_checkpoint(run.recipe, run.stage_dir(last) / BEST, run.dataset, run.bundle, run.say)
+        record = exporter_of(run.recipe.task)(run.recipe, run.stage_dir(last) / BEST, run.dataset, run.bundle, run.say)
         record.write(run.folder / "steps" / "bundle.json")
         line = f"export: opset {record.opset}, {record.strings_compared} readings equal to torch's, difference ≤ {record.max_abs_difference:.1e}"
         run.say(line)
@@ -184,22 +193,28 @@ def export_step(run: Run) -> Step:
             "dataset": run.manifest.fingerprint,
         }
 
-    return Step("export", inputs, lambda: sorted(p for p in run.bundle.iterdir() if p.is_file()), work)
+    return Step("export", inputs, lambda: sorted(p for p in run.bundle.rglob("*") if p.is_file()), work)
 
 
 def evaluate_step(run: Run) -> Step:
     """Bundle → Scorecard."""
 
     def work() -> str:
-        from glyphyard.evaluation.measure import measure
+        from glyphyard.evaluation.catalogue import evaluation_of, told
+        from glyphyard.evaluation.held_out import manifest_path
 
-        evaluate = run.recipe.evaluate
-        card = measure(
-            run.bundle, run.dataset, run.suite, run.folder, batch_size=evaluate.batch_size, threads=evaluate.threads, say=run.say
+        evaluate, how = run.recipe.evaluate, evaluation_of(run.recipe.task)
+        card = how.measure(
+            run.bundle,
+            run.dataset,
+            run.suite,
+            run.folder,
+            batch_size=evaluate.batch_size,
+            threads=evaluate.threads,
+            say=run.say,
+            known=manifest_path(evaluate.suite),
         )
-        line = (
-            f"evaluate: CER {_rate(card, 'cer')}, exact match {_rate(card, 'exact_match')} on {card.samples} {card.split} crops"
-        )
+        line = f"evaluate: {told(card, how.headline)} on {card.samples} {card.split} crops"
         run.say(line)
         return line
 
@@ -207,24 +222,22 @@ def evaluate_step(run: Run) -> Step:
         bundle = BundleRecord.read(run.folder / "steps" / "bundle.json")
         return {"bundle": bundle.files, "suite": run.suite.model_dump(mode="json"), "dataset": run.manifest.fingerprint}
 
-    return Step("evaluate", inputs, lambda: [run.folder / "scorecard.json", run.folder / "samples.parquet"], work)
+    def outputs() -> list[Path]:
+        from glyphyard.evaluation.catalogue import evaluation_of
 
+        return [run.folder / name for name in evaluation_of(run.recipe.task).outputs]
 
-def _rate(card: Scorecard, name: str) -> str:
-    figure = card.figures[name]
-    if figure.value is None:
-        return "–"
-    return f"{figure.value:.2%}" + (f" [{figure.low:.2%}, {figure.high:.2%}]" if figure.low is not None else "")
+    return Step("evaluate", inputs, outputs, work)
 
 
 def gate_step(run: Run) -> Step:
     """Scorecard → Verdict."""
 
     def work() -> str:
-        from glyphyard.evaluation.gate import judge
+        from glyphyard.evaluation.conclude import conclude
 
-        verdict = judge(Scorecard.read(run.folder / "scorecard.json"), run.suite)
-        verdict.write(run.folder / "verdict.json")
+        card, baseline = Scorecard.read(run.folder / "scorecard.json"), run.recipe.evaluate.baseline
+        verdict = conclude(card, run.suite, run.folder, str(baseline) if baseline else None)
         for finding in verdict.findings:
             run.say(f"  {finding.outcome}: {finding.message}")
         line = f"gate: {verdict.outcome}"
@@ -232,9 +245,12 @@ def gate_step(run: Run) -> Step:
         return line
 
     def inputs() -> dict[str, object]:
-        return {"scorecard": read_json(run.folder / "scorecard.json"), "suite": run.suite.model_dump(mode="json")}
+        found = {"scorecard": read_json(run.folder / "scorecard.json"), "suite": run.suite.model_dump(mode="json")}
+        if run.recipe.evaluate.baseline:
+            found["baseline"] = read_json(run.recipe.evaluate.baseline)
+        return found
 
-    return Step("gate", inputs, lambda: [run.folder / "verdict.json"], work)
+    return Step("gate", inputs, lambda: [run.folder / name for name in ("verdict.json", "verdict.md", "junit.xml")], work)
 
 
 def report_step(run: Run) -> Step:

@@ -19,6 +19,7 @@ class AugmentationConfig(Strict):
     )
     brightness: Fraction = Field(0.2, json_schema_extra=swept(0, 0.5))
     contrast: Fraction = Field(0.15, json_schema_extra=swept(0, 0.6))
+    saturation: Fraction = Field(0.0, description="±share of the colour's strength; grey images have none.")
     gamma: Fraction = Field(0.0, description="±share of the exponent.")
     blur_sigma_px: float = Field(0.5, ge=0, le=5, json_schema_extra=swept(0, 2))
     noise_std: Fraction = Field(0.0, description="Largest standard deviation of sensor noise, of the full range.")

@@ -23,6 +23,10 @@ class Source(Strict):
         None, description="`text`, `path`, or a regex on the path whose first group names the group; the split's own when absent."
     )
 
+    min_width_px: int | None = Field(
+        None, ge=1, description="Narrower crops are left out: too small to be a high-resolution side; none when absent."
+    )
+
     @field_validator("group_by")
     @classmethod
     def _regex(cls, value: str | None) -> str | None:
@@ -52,7 +56,115 @@ class SyntheticPlates(Source):
     )
 
 
-AnySource = Annotated[PlateTsv | SyntheticPlates, Field(discriminator="kind")]
+class PlatePairs(Source):
+    """Plates in two resolutions: a label file of `path<TAB>text` lines, each path in an `hr` and in an `lr` folder."""
+
+    kind: Literal["plate_pairs"]
+    labels: RecipePath = Field(description="The label file; a plate seen in several frames has several lines.")
+    hr_images: RecipePath | None = Field(
+        None, description="Folder of the high-resolution side; `hr` beside the labels when absent."
+    )
+    lr_images: RecipePath | None = Field(
+        None, description="Folder of the low-resolution side; `lr` beside the labels when absent."
+    )
+
+
+class NameCsv(Source):
+    """Lines of text listed in a CSV with the columns FILENAME and IDENTITY; a regex in `group_by` makes the slice `writer`."""
+
+    kind: Literal["name_csv"]
+    labels: RecipePath = Field(description="The CSV; more columns become slices.")
+    images: RecipePath | None = Field(None, description="Folder that the file names start from; the CSV's own when absent.")
+    unreadable: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        ("UNREADABLE", "EMPTY"),
+        description="Texts that say that there is none: such rows are listed and left out, as blank ones are.",
+    )
+    subset: int | None = Field(
+        None, ge=1, description="Only so many of the readable rows, drawn by `subset_seed`; all when absent."
+    )
+    subset_seed: int = Field(0, ge=0, description="Another seed, another subset.")
+
+
+class SyntheticWords(Source):
+    """Handwriting-like lines of made-up names, deterministic by seed and index; for tests and to begin with, no one's hand."""
+
+    kind: Literal["synthetic_words"]
+    count: int = Field(ge=1, le=5_000_000, description="How many lines.")
+    seed: int = Field(1, ge=0, description="Another seed, another set.")
+    difficulty: Fraction = Field(1.0, description="Share of the trouble: slant, waves, uneven pressure, paper, blur.")
+
+
+Unlabelled = Literal["negative", "leave_out"]
+
+
+class YoloFolder(Source):
+    """Pages with boxes as ultralytics, Roboflow and LabelImg lay them out: images and YOLO labels, with or without a YAML."""
+
+    kind: Literal["yolo_folder"]
+    folder: RecipePath = Field(description="The folder of the data set, or its dataset.yaml; its own splits are kept.")
+    classes: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = Field(
+        None, description="Names of the classes by number; those of the data set, or `handwriting`, when absent."
+    )
+    one_class: str | None = Field(None, min_length=1, description="Whatever the class, it is called so.")
+    unlabelled: Unlabelled = Field(
+        "negative", description="An image without a label file: a page with nothing on it, or left out."
+    )
+
+
+class SyntheticPages(Source):
+    """Documents drawn by this project: handwriting-like lines among print, rules, stains and shadows; by seed and index."""
+
+    kind: Literal["synthetic_pages"]
+    count: int = Field(ge=1, le=1_000_000, description="How many pages.")
+    seed: int = Field(1, ge=0, description="Another seed, another set.")
+    difficulty: Fraction = Field(1.0, description="Share of the trouble: stains, shadows, skew, bleed-through, blur, noise.")
+
+
+class PolygonCsv(Source):
+    """Plates with each character outlined: `images/` and `annotations/*.csv` of the same names with `char,polygon_json`."""
+
+    kind: Literal["polygon_csv"]
+    folder: RecipePath = Field(description="Folder that holds images/ and annotations/.")
+    unlabelled: Unlabelled = Field("negative", description="An image without annotations: one with nothing on it, or left out.")
+
+
+PageSource = YoloFolder | SyntheticPages | PolygonCsv  # pages with boxes or polygons; the others are crops with texts
+AnySource = Annotated[
+    PlateTsv | SyntheticPlates | PlatePairs | NameCsv | SyntheticWords | YoloFolder | SyntheticPages | PolygonCsv,
+    Field(discriminator="kind"),
+]
+
+
+class LowResolutionConfig(Strict):
+    """How the low-resolution side is made where no pair gives it: noise, blur, down-sampling, JPEG; by sample and epoch.
+
+    Noise comes first, as for RodoSol-SR (Nascimento et al.): it is added again and again until SSIM falls.
+    """
+
+    scale: Literal[2, 4] = Field(4, description="Height and width of the high-resolution side ÷ those of the low.")
+    until_ssim: Annotated[tuple[Fraction, Fraction], Field(strict=False)] = Field(
+        (0.1, 0.1), description="Noise is added until SSIM is below a bound drawn from this range; [1, 1] adds none."
+    )
+    noise_std: float = Field(0.04, gt=0, le=1, description="Standard deviation of one addition, of the full range.")
+    most_additions: int = Field(256, ge=1, le=1024, description="Additions after which a crop is left as it is.")
+    blur_sigma_px: float = Field(1.0, ge=0, le=8, description="Widest blur, in pixels of the high-resolution side.")
+    jpeg_quality: Annotated[tuple[int, int], Field(strict=False)] | None = Field(
+        (40, 95), description="Range of the JPEG quality of the small image; null stores it whole."
+    )
+
+    @field_validator("until_ssim", "jpeg_quality")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError(f"expected [low, high], found {list(value)}")
+        return value
+
+    @field_validator("jpeg_quality")
+    @classmethod
+    def _quality(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and not 1 <= value[0] <= value[1] <= 100:
+            raise ValueError(f"expected qualities from 1 to 100, found {list(value)}")
+        return value
 
 
 class ImageConfig(Strict):
@@ -98,6 +210,9 @@ class DatasetConfig(Strict):
         ge=0,
         le=16,
         description="Images whose 64-bit difference hashes differ in at most this many bits count as near-duplicates.",
+    )
+    low_resolution: LowResolutionConfig | None = Field(
+        None, description="task super_resolution: the low-resolution side; `image` is the high one."
     )
 
     def the_alphabet(self) -> Alphabet:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
+
+from pydantic import BaseModel
 
 from glyphyard.core.errors import BadInput
+from glyphyard.recipe.breach import Breach
+from glyphyard.recipe.page_laws import PAGE_LAWS
 from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.restorer_laws import RESTORER_LAWS
+from glyphyard.recipe.start_laws import START_LAWS
+from glyphyard.recipe.suite_laws import SUITE_LAWS
+from glyphyard.recipe.target_laws import TARGET_LAWS
 
-
-class Breach(NamedTuple):
-    """A broken law: where in the recipe, what stands against what, and what to do."""
-
-    at: tuple[Any, ...]
-    problem: str
-    remedy: str
-
-
+TERMS = {
+    "crnn": ("ctc", "flat_start"),
+    "parseq": ("plm",),
+    "restorer": ("plm", "ctc", "flat_start", "l1", "ssim", "lcofl"),
+    "maskrcnn": ("classifier", "box", "mask", "objectness", "rpn_box"),
+}  # what each network can learn by
 Law = Callable[[Recipe], Iterator[Breach]]
 
 
@@ -102,13 +107,13 @@ def workers_share_the_batch(recipe: Recipe) -> Iterator[Breach]:
 
 
 def image_fits_the_network(recipe: Recipe) -> Iterator[Breach]:
-    """GY007: four stages halve the height to one row; the width is cut into columns of four pixels."""
-    image = recipe.dataset.image
-    if image.height % 16 or image.width % 4:
+    """GY007: a network cuts the image into whole steps: crnn into 16x4 pixels (height x width), parseq into its patches."""
+    image, (down, across) = recipe.dataset.image, recipe.model.pixel_steps
+    if image.height % down or image.width % across:
         yield Breach(
             ("dataset", "image"),
-            f"image {image.height}x{image.width} against crnn's steps of 16x4 pixels",
-            "use multiples of 16 and 4",
+            f"image {image.height}x{image.width} against {recipe.model.network}'s steps of {down}x{across} pixels",
+            f"use multiples of {down} and {across}",
         )
 
 
@@ -170,6 +175,49 @@ def no_password_in_a_recipe(recipe: Recipe) -> Iterator[Breach]:
         yield Breach(("register", "tracking_uri"), "`tracking_uri` holds a user or a password", remedy)
 
 
+def losses_fit_the_network(recipe: Recipe) -> Iterator[Breach]:
+    """GY050: ctc and flat_start teach crnn, plm teaches parseq; l1, ssim and lcofl a generator."""
+    for i, stage in enumerate(recipe.stages):
+        known = TERMS.get(recipe.model.network)
+        if known and (strangers := [term.term for term in stage.losses if term.term not in known]):
+            yield Breach(
+                ("stages", i, "losses"),
+                f"losses {strangers} against network {recipe.model.network!r}, which learns by {list(known)}",
+                "use its terms, or leave `losses` out",
+            )
+
+
+def heads_divide_the_width(recipe: Recipe) -> Iterator[Breach]:
+    """GY051: attention heads share the embedding out evenly."""
+    for at, part in attentive_parts(recipe):
+        for key in ("heads", "decoder_heads"):
+            heads = getattr(part, key, 1)
+            if part.embed_dim % heads:
+                problem = f"embed_dim {part.embed_dim} against {key} {heads}, which do not divide it"
+                yield Breach((*at, key), problem, f"choose an embed_dim that is a multiple of {heads}")
+
+
+def windows_fit_the_low_resolution(recipe: Recipe) -> Iterator[Breach]:
+    """GY052: a window of attention is no larger than the low-resolution image."""
+    image = recipe.dataset.image
+    for at, part in attentive_parts(recipe):
+        if (window := getattr(part, "window", None)) is None:
+            continue
+        height, width = image.height // part.scale, image.width // part.scale
+        if window > min(height, width):
+            problem = (
+                f"window {window} against low-resolution images of {height}x{width} ({image.height}x{image.width} / {part.scale})"
+            )
+            yield Breach((*at, "window"), problem, "choose a smaller window, or larger images")
+
+
+def attentive_parts(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the place and the config of each network with attention: the model itself, or parts of it."""
+    for at, part in [(("model",), recipe.model), *((("model", name), value) for name, value in recipe.model)]:
+        if isinstance(part, BaseModel) and hasattr(part, "embed_dim"):
+            yield at, part
+
+
 LAWS: tuple[Law, ...] = (
     no_flip_for_text,
     distinct_names,
@@ -184,6 +232,14 @@ LAWS: tuple[Law, ...] = (
     suite_equivalences_cover_training,
     rates_are_possible,
     no_password_in_a_recipe,
+    losses_fit_the_network,
+    heads_divide_the_width,
+    windows_fit_the_low_resolution,
+    *PAGE_LAWS,
+    *RESTORER_LAWS,
+    *START_LAWS,
+    *SUITE_LAWS,
+    *TARGET_LAWS,
 )
 
 

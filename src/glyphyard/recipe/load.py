@@ -22,8 +22,10 @@ S = TypeVar("S", bound=Strict)
 Position = tuple[str, int, int]  # file, line, column, as people count them
 Positions = dict[tuple[Any, ...], Position]
 MAX_EXTENDS = 8
+WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin")  # what `pretrained` may name beside a released model
 # What pydantic puts into a location for a union's member; the file has no such key.
-TAGS = ("plate_tsv", "synthetic_plates")
+TAGS = ("plate_tsv", "synthetic_plates", "plate_pairs", "name_csv", "synthetic_words", "crnn", "parseq", "restorer")
+TAGS += ("yolo_folder", "synthetic_pages", "polygon_csv", "maskrcnn")
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path] = ()) -> Recipe:
@@ -131,12 +133,20 @@ def _plain(node: Any) -> Any:
 
 def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
     for source in tree.get("dataset", {}).get("sources", []) if isinstance(tree.get("dataset"), dict) else []:
-        for key in ("labels", "images", "metadata"):
+        for key in ("labels", "images", "metadata", "hr_images", "lr_images", "folder"):
             if isinstance(source, dict) and isinstance(source.get(key), str):
                 source[key] = str((folder / Path(source[key]).expanduser()).resolve())
+    model = tree.get("model")
+    for part in [model, *(model.values() if isinstance(model, dict) else [])]:
+        if isinstance(part, dict) and str(part.get("pretrained", "")).endswith(WEIGHT_FILES):
+            part["pretrained"] = str((folder / Path(part["pretrained"]).expanduser()).resolve())
+    for stage in stages if isinstance(stages := tree.get("stages"), list) else []:
+        if isinstance(stage, dict) and str(stage.get("init", "")).endswith(".pt"):
+            stage["init"] = str((folder / Path(stage["init"]).expanduser()).resolve())
     evaluate = tree.get("evaluate")
-    if isinstance(evaluate, dict) and isinstance(evaluate.get("suite"), str):
-        evaluate["suite"] = str((folder / evaluate["suite"]).resolve())
+    for key in ("suite", "baseline"):
+        if isinstance(evaluate, dict) and isinstance(evaluate.get(key), str):
+            evaluate[key] = str((folder / evaluate[key]).resolve())
 
 
 def _add_labels(tree: dict[str, Any], labels: Sequence[Path]) -> None:
@@ -146,7 +156,7 @@ def _add_labels(tree: dict[str, Any], labels: Sequence[Path]) -> None:
     if not isinstance(sources, list):
         raise BadInput("--labels", "this recipe states no list of dataset.sources that labels could join")
     for source in sources:
-        if isinstance(source, dict) and source.get("kind") == "synthetic_plates":
+        if isinstance(source, dict) and str(source.get("kind")).startswith("synthetic_"):
             source["splits"] = ["train"]
     for i, path in enumerate(labels):
         name = "labels" if len(labels) == 1 else f"labels_{i + 1}"
@@ -232,11 +242,14 @@ def _known_keys(kind: Any, at: tuple[Any, ...]) -> list[str]:
             elif isinstance(key, int):
                 following.append(candidate)
             else:  # a discriminator's tag
-                following += [
-                    c for c in candidates if "kind" in c.model_fields and key in get_args(c.model_fields["kind"].annotation)
-                ]
+                following += [c for c in candidates if _is_tagged(c, key)]
         candidates = following or candidates
     return sorted({field.alias or name for c in candidates for name, field in c.model_fields.items()})
+
+
+def _is_tagged(model: type[BaseModel], tag: str) -> bool:
+    fields = (model.model_fields.get(name) for name in ("kind", "network"))
+    return any(field is not None and tag in get_args(field.annotation) for field in fields)
 
 
 def _by_alias(model: type[BaseModel], key: str) -> Any:

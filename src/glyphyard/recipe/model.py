@@ -2,32 +2,127 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from glyphyard.recipe.base import Strict, swept
+from glyphyard.recipe.base import Fraction, Strict, swept
+from glyphyard.recipe.stage import PLM_LOSSES, READING_LOSSES, LossTerm
+
+CRNN_TRUNKS: dict[str, dict[str, Any]] = {
+    "mobile": {},
+    "deep": {"channels": (64, 128, 256, 512), "blocks": (1, 2, 2, 2), "layers": 3, "dropout": 0.3},
+}
 
 
 class CrnnConfig(Strict):
-    """Inverted residuals in four stages → one feature column per four pixels of width → BiLSTM → CTC classes."""
+    """Convolutions in four stages → one feature column per four pixels of width → BiLSTM → CTC classes."""
 
     network: Literal["crnn"] = "crnn"
+    trunk: Literal["mobile", "deep"] = Field(
+        "mobile",
+        description="Inverted residuals for plates, or plain convolutions with batch norm for handwriting; `deep` means"
+        " channels [64, 128, 256, 512], blocks [1, 2, 2, 2], 3 layers and dropout 0.3 unless stated.",
+    )
     channels: Annotated[tuple[int, int, int, int], Field(strict=False)] = Field(
         (16, 24, 48, 96), description="Channels of the four stages."
     )
     blocks: Annotated[tuple[int, int, int, int], Field(strict=False)] = Field(
-        (1, 2, 2, 2), description="Inverted residuals in each stage."
+        (1, 2, 2, 2), description="Inverted residuals, or convolutions, in each stage."
     )
-    expansion: int = Field(4, ge=1, le=8, description="Width of an inverted residual's middle, in times its input.")
+    expansion: int = Field(4, ge=1, le=8, description="mobile: width of an inverted residual's middle, in times its input.")
     features: int = Field(256, ge=16, le=1024, description="Channels of each time step that the LSTM sees.")
     hidden: int = Field(256, ge=16, le=1024, description="LSTM units in each direction.")
     layers: int = Field(2, ge=1, le=4, description="LSTM layers.")
     dropout: float = Field(0.1, ge=0, lt=1, json_schema_extra=swept(0.0, 0.5))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_trunk(cls, value: Any) -> Any:
+        return with_preset(value, "trunk", "mobile", CRNN_TRUNKS)
+
+    @property
+    def pixel_steps(self) -> tuple[int, int]:
+        """Height and width of an image have to be multiples of these, in pixels."""
+        return 16, 4
 
     def time_steps(self, width: int) -> int:
         """Return how many time steps an image of this width (pixels) gives."""
         return width // 4
 
 
-ModelConfig = CrnnConfig  # becomes a union, discriminated by `network`, with the second network
+PARSEQ_SIZES: dict[str, dict[str, Any]] = {
+    "base": {"embed_dim": 384, "depth": 12, "heads": 6, "decoder_heads": 12},
+    "tiny": {"embed_dim": 192, "depth": 12, "heads": 3, "decoder_heads": 6},
+    "small_cpu": {"embed_dim": 128, "depth": 3, "heads": 4, "decoder_heads": 4, "patch": (8, 8)},
+}
+
+
+class ParseqConfig(Strict):
+    """ViT encoder → one two-stream decoder layer over position queries, learnt with permutations (Bautista & Atienza, 2022)."""
+
+    network: Literal["parseq"]
+    size: Literal["base", "tiny", "small_cpu"] = Field(
+        "base", description="What the sizes below are unless stated: `base` and `tiny` as published, `small_cpu` for a laptop."
+    )
+    embed_dim: int = Field(384, ge=16, le=1024)
+    depth: int = Field(12, ge=1, le=24, description="Encoder layers.")
+    heads: int = Field(6, ge=1, le=32, description="Attention heads of the encoder.")
+    decoder_heads: int = Field(12, ge=1, le=32, description="Attention heads of the decoder.")
+    mlp_ratio: float = Field(4.0, ge=1, le=8)
+    patch: Annotated[tuple[int, int], Field(strict=False)] = Field((4, 8), description="Height and width of a patch in pixels.")
+    max_length: int = Field(25, ge=1, le=64, description="Characters of the longest text.")
+    dropout: Fraction = Field(0.1, description="In the decoder.", json_schema_extra=swept(0.0, 0.3))
+    permutations: int = Field(6, ge=2, le=24, multiple_of=2, description="Orders learnt in each step; half mirror the others.")
+    decode: Literal["autoregressive", "parallel"] = Field(
+        "autoregressive", description="Character after character, or all at once; validated and shipped alike."
+    )
+    refine: int = Field(1, ge=0, le=3, description="Times that all characters are read again in sight of the others.")
+    pretrained: str | None = Field(
+        None, description="Released weights that a first stage starts from: `baudm/parseq-base`, `baudm/parseq-tiny` or a file."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_size(cls, value: Any) -> Any:
+        return with_preset(value, "size", "base", PARSEQ_SIZES)
+
+    @property
+    def pixel_steps(self) -> tuple[int, int]:
+        """Height and width of an image have to be multiples of these, in pixels."""
+        return self.patch
+
+    def time_steps(self, width: int) -> int:
+        """Return how many characters the decoder can write; the width does not matter."""
+        return self.max_length
+
+
+def with_preset(value: Any, key: str, default: str, presets: dict[str, dict[str, Any]]) -> Any:
+    """Lay the fields that a part of a recipe states onto those of the preset that its `key` names."""
+    if not isinstance(value, dict) or not isinstance(name := value.get(key, default), str):
+        return value
+    return presets.get(name, {}) | value
+
+
+def network_of(value: Any) -> Any:
+    """Return which network a raw or a parsed part of a recipe is about."""
+    return value.get("network", "crnn") if isinstance(value, dict) else getattr(value, "network", None)
+
+
+ReaderConfig = Annotated[
+    Annotated[CrnnConfig, Tag("crnn")] | Annotated[ParseqConfig, Tag("parseq")],
+    Discriminator(network_of),
+]
+
+# What a stage learns by unless it says otherwise, by network: the one place.
+MASKRCNN_LOSSES = tuple(LossTerm(term=term) for term in ("classifier", "box", "mask", "objectness", "rpn_box"))
+NETWORK_LOSSES: dict[str, tuple[LossTerm, ...]] = {"crnn": READING_LOSSES, "parseq": PLM_LOSSES, "maskrcnn": MASKRCNN_LOSSES}
+
+
+def state_losses(recipe: Any) -> Any:
+    """Write the network's own losses into the stages of a raw recipe that state none."""
+    if not isinstance(recipe, dict) or not isinstance(stages := recipe.get("stages"), list):
+        return recipe
+    losses = NETWORK_LOSSES.get(network_of(recipe.get("model", {})))
+    bare = [losses and isinstance(stage, dict) and "losses" not in stage for stage in stages]
+    return recipe | {"stages": [stage | {"losses": losses} if b else stage for stage, b in zip(stages, bare, strict=True)]}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from glyphyard.recipe.base import RecipePath, Strict
+from glyphyard.recipe.targets import TargetConfig
 
 
 class RuntimeConfig(Strict):
@@ -28,6 +29,7 @@ class EvaluateConfig(Strict):
     """Which suite judges the bundle."""
 
     suite: RecipePath = Field(description="A file of evals/suites.")
+    baseline: RecipePath | None = Field(None, description="A file of evals/baselines: the gate fails on a loss against it, too.")
     batch_size: int = Field(64, ge=1, le=4096)
     threads: int | None = Field(None, ge=1)
 
@@ -40,6 +42,13 @@ class ExportConfig(Strict):
     golden: int = Field(16, ge=1, le=256, description="Validation crops whose readings every device replays.")
     tolerance: float = Field(
         1e-3, gt=0, description="Largest absolute difference of a log-probability between torch and ONNX Runtime."
+    )
+    calibrate: bool = Field(True, description="Fit confidences to how often they are right, on the validation split.")
+    ngram: int = Field(
+        0, ge=0, le=8, description="Order of a character n-gram of the training labels for `--decode beam`; 0: none."
+    )
+    targets: Annotated[tuple[TargetConfig, ...], Field(strict=False)] = Field(
+        (), description="TensorRT devices that the bundle carries plans for; the ONNX is held against what each can run."
     )
 
 

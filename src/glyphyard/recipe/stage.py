@@ -44,6 +44,7 @@ class LossTerm(Strict):
 
 # CTC, and a rough alignment to begin with: see nn/losses.py.
 READING_LOSSES = (LossTerm(), LossTerm(term="flat_start", fade=0.05))
+PLM_LOSSES = (LossTerm(term="plm"),)
 
 
 class SamplingConfig(Strict):
@@ -62,12 +63,28 @@ class EarlyStopConfig(Strict):
 
 
 class GuardConfig(Strict):
-    """A bound on a validation metric and what to do when it is crossed."""
+    """A bound on a validation metric and what to do when it is crossed; `rollback` goes back to the stage's best epoch."""
 
     metric: str
     min: float | None = None
     max: float | None = None
+    worse_by: float | None = Field(
+        None, ge=0, description="Largest loss against the stage's best epoch: {metric: word_acc, worse_by: 0.05}."
+    )
     action: Literal["stop", "rollback", "fail"] = "stop"
+
+
+class HardMiningConfig(Strict):
+    """Draw training rows by how badly they are read, from easy to hard."""
+
+    difficulty_alpha: float = Field(2.0, ge=0, le=8, description="A row's weight is its difficulty to this power.")
+    reweight_interval: int = Field(
+        5, ge=1, description="Epochs between two looks at the difficulties; until the first every row comes once."
+    )
+    rows_per_epoch: int | None = Field(None, ge=1, description="Rows of an epoch; as many as there are when absent.")
+    memory: Fraction = Field(0.7, description="Share of a row's known difficulty that stays when it is read again.")
+    start_share: Fraction = Field(0.5, description="Share of the rows, easiest first, that the curriculum starts with.")
+    full_at: Fraction = Field(0.5, description="Share of the stage after which all rows take part.")
 
 
 class StageConfig(Strict):
@@ -87,10 +104,21 @@ class StageConfig(Strict):
     precision: Literal["fp32", "bf16", "auto"] = Field("auto", description="auto: bf16 where it was measured to help.")
     train: Annotated[tuple[str, ...], Field(strict=False)] = Field(("model",), description="Parts that learn.")
     freeze: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Parts that stay as they are.")
-    losses: Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] = READING_LOSSES
+    losses: Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] = Field(
+        READING_LOSSES, description="The network's own when absent: ctc and flat_start for crnn, plm for parseq."
+    )
     sampling: SamplingConfig = SamplingConfig()
+    hard_mining: HardMiningConfig | None = None
     init: str = Field("previous", description="`previous` stage's best, `scratch`, or a checkpoint's path.")
+    start: Literal["scratch", "resume", "finetune"] | None = Field(
+        None,
+        description="What is kept of `init`. scratch: nothing. finetune: the weights. resume: weights, optimiser, schedule and"
+        " epochs of another run's last.pt, to train on to `epochs` in all. When absent: finetune where there is something to keep.",
+    )
+    finetune_lr: float = Field(1.0, gt=0, le=1, description="start finetune: the share of `lr` that is used.")
     validate_every_epochs: int = Field(1, ge=1)
-    select: Literal["cer", "exact_match", "loss"] = Field("cer", description="The validation metric that names the best epoch.")
+    select: str = Field(
+        "cer", description="The validation metric that names the best epoch: cer, exact_match, loss, psnr, word_acc …"
+    )
     early_stop: EarlyStopConfig | None = None
     guards: Annotated[tuple[GuardConfig, ...], Field(strict=False)] = ()

@@ -11,7 +11,7 @@ from typing import Any
 from glyphyard.report.charts import Series, bar_chart, line_chart
 from glyphyard.report.read import RunFiles, StageFiles
 from glyphyard.report.svg import Format, percent, short
-from glyphyard.report.wording import duration, moment, rate, words
+from glyphyard.report.wording import amount, duration, moment, words
 
 MOST_FINDINGS = 40
 
@@ -28,6 +28,14 @@ def _stage(stage: StageFiles, stages: int) -> dict[str, Any]:
         ("Loss", [("training", train, "s1"), ("validation", held, "s2")], short),
         ("Character error rate", [("validation", ("val_cer", "cer"), "s2")], percent),
         ("Exact match", [("validation", ("val_exact_match", "exact_match"), "s2")], percent),
+        ("PSNR in dB", [("validation", ("psnr",), "s2")], short),
+        ("SSIM", [("validation", ("ssim",), "s2")], short),
+        ("Words and characters read", [("words", ("word_acc",), "s1"), ("characters", ("char_acc",), "s2")], percent),
+        (
+            "Difficulty of the training rows",
+            [("mean", ("hard_mining_stats",), "s1"), ("hard ones", ("hard_share",), "s2")],
+            percent,
+        ),
         ("Learning rate", [("learning rate", ("lr",), "s1")], short),
     ]
     charts = []
@@ -66,7 +74,7 @@ def _finite(value: Any) -> bool:
 
 
 def _metric(name: str, value: float) -> str:
-    return f"{value:.4f}" if "loss" in name else rate(value)
+    return f"{value:.4f}" if "loss" in name else amount(name, value)
 
 
 def audit_of(run: RunFiles) -> dict[str, Any] | None:

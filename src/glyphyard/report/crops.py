@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from glyphyard.core.alphabet import fold_from_groups
+from glyphyard.core.alphabet import text_policy
 from glyphyard.core.records import DatasetManifest
 from glyphyard.core.text_metrics import GAP, align
 
@@ -87,9 +87,10 @@ def columns_of(truth: str, read: str, fold: Mapping[str, str]) -> list[Column]:
 
 
 def fold_of(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """Return the equivalences of the recipe's dataset and suite."""
-    parts = (recipe.get("dataset") or {}, recipe.get("suite") or {})
-    return fold_from_groups([group for part in parts for group in part.get("equivalences") or ()])
+    """Return the text policy of the recipe's dataset and suite."""
+    suite = recipe.get("suite") or {}
+    parts = (recipe.get("dataset") or {}, suite)
+    return text_policy([group for part in parts for group in part.get("equivalences") or ()], suite.get("case", "keep"))
 
 
 def load_pictures(dataset: Path, manifest: DatasetManifest, split: str, ids: set[int]) -> dict[int, str]:

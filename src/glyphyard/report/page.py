@@ -11,6 +11,7 @@ from markupsafe import Markup
 from glyphyard.core.files import write_text
 from glyphyard.core.redact import redact
 from glyphyard.report.background import audit_of, environment_of, identity_of, timings_of, training_of, yaml_of
+from glyphyard.report.catalogue import sections_of
 from glyphyard.report.crops import Crops, choose_crops
 from glyphyard.report.read import RunFiles
 from glyphyard.report.results import confidence_of, confusion_of, headlines_of, slices_of, verdict_of
@@ -27,13 +28,18 @@ def write_report(run_dir: Path) -> Path:
 
 def render(run: RunFiles) -> str:
     """Return the page as one HTML text."""
+    environment, style = templates()
+    return environment.get_template("report.html.j2").render(style=style, **context(run))
+
+
+def templates() -> tuple[Environment, Markup]:
+    """Return the template environment and the style sheet that all pages share."""
     # Autoescape for every name: labels, paths and messages come from outside.
-    templates = Environment(
+    environment = Environment(
         loader=PackageLoader("glyphyard.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    templates.filters |= {"words": words, "duration": duration}
-    style = Markup(templates.loader.get_source(templates, "style.css")[0])  # type: ignore[union-attr]
-    return templates.get_template("report.html.j2").render(style=style, **context(run))
+    environment.filters |= {"words": words, "duration": duration}
+    return environment, Markup(environment.loader.get_source(environment, "style.css")[0])  # type: ignore[union-attr]
 
 
 def context(run: RunFiles) -> dict[str, Any]:
@@ -50,6 +56,7 @@ def context(run: RunFiles) -> dict[str, Any]:
         "card": card,
         "confusion": confusion_of(card) if card and card.confusion else None,
         "crops": crops,
+        "sections": sections_of(run),
         "slices": slices_of(run, card) if card and card.slices else None,
         "confidence": confidence_of(card) if card else None,
         "audit": audit_of(run),

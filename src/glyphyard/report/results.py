@@ -8,13 +8,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from glyphyard.core.records import Figure, Finding, Scorecard, Verdict
+from glyphyard.report.catalogue import page_of
 from glyphyard.report.charts import Bound, Series, calibration_chart, heat_map, interval_bar, line_chart
 from glyphyard.report.read import RunFiles
 from glyphyard.report.svg import percent
-from glyphyard.report.wording import duration, rate
+from glyphyard.report.wording import amount, duration, rate
 
 OUTCOMES = {"PASS": "pass", "FAIL": "fail", "INSUFFICIENT_DATA": "unsure"}
-FIGURE_NAMES = {"cer": "Character error rate", "exact_match": "Exact match", "length_accuracy": "Right length"}
+FIGURE_NAMES = {
+    "cer": "Character error rate",
+    "exact_match": "Exact match",
+    "length_accuracy": "Right length",
+    "word_acc": "Words read after super-resolution",
+    "bicubic_word_acc": "Words read after bicubic",
+    "hr_word_acc": "Words read at high resolution",
+    "char_acc": "Characters read",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "export_word_acc_cost": "Words lost by exporting",
+}
 MOST_CHARACTERS, MOST_PAIRS, MOST_SLICES = 24, 12, 24
 FEWEST_KEPT = 20  # crops under a point of the reject curve
 KEPT_SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
@@ -44,7 +56,8 @@ def _summary(verdict: Verdict) -> str:
 def _finding(finding: Finding) -> dict[str, Any]:
     bound = Bound(finding.threshold, ">" in finding.rule)
     bar = None
-    if finding.value is not None:
+    # A difference has a sign, a figure in dB no percentage: the bar is for shares.
+    if finding.value is not None and finding.kind != "regression" and finding.threshold <= 1:
         figure = Figure(finding.value, finding.low, finding.high, finding.count)
         bar = interval_bar(figure, domain=_domain(finding, bound.above), bound=bound, labels=True)
     tone = OUTCOMES.get(finding.outcome, "none")
@@ -63,9 +76,10 @@ def headlines_of(run: RunFiles) -> list[dict[str, str]]:
     tiles = []
     if run.scorecard:
         card = run.scorecard
-        for name in ("exact_match", "cer", "length_accuracy"):
+        for name in page_of(run).headlines:
             if (figure := card.figures.get(name)) and figure.value is not None:
-                tiles.append({"name": FIGURE_NAMES[name], "value": rate(figure.value), "note": _between(figure)})
+                note = " · ".join(filter(None, (_between(figure, name), _as_written(card, name, figure))))
+                tiles.append({"name": FIGURE_NAMES[name], "value": amount(name, figure.value), "note": note})
         groups = f" in {card.groups:,} groups" if card.groups and card.groups != card.samples else ""
         tiles.append({"name": "Held-out crops", "value": f"{card.samples:,}", "note": f"{card.split} split{groups}"})
         tiles += _speed_tiles(card.speed)
@@ -76,8 +90,18 @@ def headlines_of(run: RunFiles) -> list[dict[str, str]]:
     return tiles
 
 
-def _between(figure: Figure) -> str:
-    return f"{rate(figure.low)} – {rate(figure.high)}" if figure.low is not None and figure.high is not None else ""
+def _between(figure: Figure, name: str) -> str:
+    return (
+        f"{amount(name, figure.low)} – {amount(name, figure.high)}" if figure.low is not None and figure.high is not None else ""
+    )
+
+
+def _as_written(card: Scorecard, name: str, figure: Figure) -> str:
+    """Say the figure without the suite's equivalences, where there are any."""
+    raw = card.figures.get(f"raw_{name}")
+    if raw is None or not (card.equivalences or card.case == "ignore" or raw.value != figure.value):
+        return ""
+    return f"as written {rate(raw.value)}"
 
 
 def _speed_tiles(speed: Mapping[str, float]) -> list[dict[str, str]]:

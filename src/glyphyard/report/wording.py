@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from glyphyard.recipe.suite import NOT_A_SHARE
+
 
 def rate(value: float | None) -> str:
     """Return a rate for a table: 0.0123 → 1.23%."""
     if value is None:
         return "–"
     return f"{value * 100:.2f}%" if 0 < abs(value) < 0.1 else f"{value * 100:.1f}%"
+
+
+def amount(name: str, value: float | None) -> str:
+    """Return a metric as a person reads it: 20.31 dB, 0.634, 87.5%."""
+    if value is None or name not in NOT_A_SHARE:
+        return rate(value)
+    return f"{value:.2f} dB" if NOT_A_SHARE[name] else f"{value:.3f}"
 
 
 def duration(seconds: float) -> str:

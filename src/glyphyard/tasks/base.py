@@ -34,7 +34,9 @@ class Rows:
         placed = index.to(self.images.device, non_blocking=True)
         # index_select copies whole rows; indexing with brackets goes byte by byte.
         targets = {name: values.index_select(0, placed) for name, values in self.targets.items()}
-        return Rows(self.images.index_select(0, placed), [self.texts[i] for i in index.tolist()], self.ids[index], targets, self.epoch)
+        return Rows(
+            self.images.index_select(0, placed), [self.texts[i] for i in index.tolist()], self.ids[index], targets, self.epoch
+        )
 
     def to(self, device: torch.device) -> Rows:
         """Return the rows with images and targets on `device`; texts and ids stay."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from glyphyard.core.errors import BadInput
 from glyphyard.core.records import DatasetManifest
+from glyphyard.data.hard_examples import CurriculumSampler, HardExampleMiner
 from glyphyard.data.resident import ResidentSplit, load_resident, split_record
 from glyphyard.data.sampling import epoch_indices, steps_per_epoch
 from glyphyard.tasks.base import Rows, Task
@@ -27,6 +30,7 @@ class Ingest(Protocol):
 
     fingerprint: str  # of the dataset: a run is not resumed on another one
     steps_per_epoch: int
+    miner: HardExampleMiner | None  # where the stage asks for hard mining
 
     def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
         """Yield the batches of an epoch (from 0) from `start_step` on, on the rank's device."""
@@ -48,12 +52,26 @@ class ResidentIngest:
         self.total = sum(ranks.gather(len(train.texts)))
         self.steps_per_epoch = steps_per_epoch(self.total, self.batch, ranks.world, self.sampling)
         self.train_rows, self.validation_rows = (_rows(split, task).to(ranks.device) for split in (train, validation))
+        self.miner: HardExampleMiner | None = None
+        if job.stage.hard_mining:
+            if job.stage.hard_mining.rows_per_epoch:
+                asked = -(-job.stage.hard_mining.rows_per_epoch // (self.batch * ranks.world))
+                self.steps_per_epoch = min(self.steps_per_epoch, max(1, asked))
+            known = torch.tensor([i for ids in ranks.gather(train.ids.tolist()) for i in ids])
+            self.miner = HardExampleMiner(known, job.stage.hard_mining)
+            self.sampler = CurriculumSampler(self.miner, train.ids)
+        self.epochs = job.stage.epochs or -(-(job.stage.steps or 1) // self.steps_per_epoch)
 
     def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
         """Yield the batches of an epoch from `start_step` on."""
         mine, world, rank = len(self.train_rows.texts), self.ranks.world, self.ranks.rank
-        order = epoch_indices(mine, self.total, self.batch, world, self.sampling, self.sources, self.seed, epoch, rank)
-        yield from map(self.train_rows.take, order[start_step:])
+        order = None
+        if self.miner is not None:
+            done = epoch / self.epochs
+            order = self.sampler.order(self.batch, self.steps_per_epoch, self.seed, epoch, rank, done)
+        if order is None:
+            order = epoch_indices(mine, self.total, self.batch, world, self.sampling, self.sources, self.seed, epoch, rank)
+        yield from map(replace(self.train_rows, epoch=epoch + 1).take, order[start_step : self.steps_per_epoch])
 
     def validation(self) -> Iterator[Rows]:
         """Yield this rank's validation rows in order."""
@@ -66,6 +84,10 @@ class StreamedIngest:
     def __init__(self, job: StageJob, task: Task, ranks: Ranks, fingerprint: str) -> None:
         from glyphyard.data.stream import StreamedSplit
 
+        if job.stage.hard_mining:
+            problem = "hard mining needs the training rows in memory, and they are more than `runtime.resident_budget_mb`"
+            raise BadInput(f"stage `{job.stage.name}`: hard_mining", problem, "raise the budget, or use more workers")
+        self.miner: HardExampleMiner | None = None
         self.fingerprint, self.task, self.device = fingerprint, task, ranks.device
         batch = job.stage.batch_size // ranks.world
         self.split = StreamedSplit(job.dataset, "train", batch, job.stage.sampling, order_seed(job), ranks.rank, ranks.world)
@@ -75,7 +97,7 @@ class StreamedIngest:
     def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
         """Yield the batches of an epoch from `start_step` on."""
         for batch in self.split.epoch(epoch, start_step):
-            yield _rows(batch, self.task).to(self.device)
+            yield replace(_rows(batch, self.task), epoch=epoch + 1).to(self.device)
 
     def validation(self) -> Iterator[Rows]:
         """Yield this rank's validation rows in order."""
@@ -103,4 +125,4 @@ def in_order(rows: Rows) -> Iterator[Rows]:
 
 
 def _rows(split: ResidentSplit | StreamBatch, task: Task) -> Rows:
-    return Rows(split.images, split.texts, split.ids, task.targets(split.texts))
+    return Rows(split.images, split.texts, split.ids, task.targets(split.texts) | split.more)

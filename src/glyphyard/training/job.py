@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from glyphyard.core.naming import stage_title
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 
@@ -26,6 +27,11 @@ class StageJob:
     def stage(self) -> StageConfig:
         """Return the stage's own configuration."""
         return self.recipe.stages[self.stage_index]
+
+    @property
+    def title(self) -> str:
+        """Return what the stage's figures are called by."""
+        return stage_title(self.stage.name, self.stage_index, len(self.recipe.stages))
 
     @property
     def last(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ from glyphyard.training.parts import choose_parts, set_modes
 from glyphyard.training.precision import autocast, uses_bf16
 from glyphyard.training.ranks import Ranks
 from glyphyard.training.seeds import derive
+from glyphyard.training.start import check_optimizer
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step came to, on the device: loss, gradient norm, the terms that the stage asks for, and how rows were read."""
+
+    loss: Tensor
+    norm: Tensor
+    terms: dict[str, Tensor]
+    ids: Tensor
+    misread: Tensor | None
 
 
 class Learner:
@@ -31,6 +44,8 @@ class Learner:
         self.learning = choose_parts(self.parts, self.stage)
         if (start := start_of(job)) is not None:
             load_parts(start, self.parts)
+        elif not job.last.is_file():
+            task.warm_start(self.parts)
         self.parts.to(ranks.device)
         self.ema = Ema(self.parts, self.stage.ema_decay) if self.stage.ema_decay else None
         self.weights = [p for p in self.parts.parameters() if p.requires_grad]
@@ -47,8 +62,8 @@ class Learner:
         """Put learning parts into training mode."""
         set_modes(self.wrapped, self.learning)
 
-    def step(self, rows: Rows, number: int, of: int, lr: float) -> tuple[Tensor, Tensor]:
-        """Take step `number` of the stage's `of` and return its loss and gradient norm, on the device."""
+    def step(self, rows: Rows, number: int, of: int, lr: float) -> Step:
+        """Take step `number` of the stage's `of`."""
         self._roll_dice(number)
         batch = self.task.collate(rows, self.dice)
         with autocast(self.bf16, self.ranks.device):
@@ -61,7 +76,8 @@ class Learner:
         self.optimizer.step()
         if self.ema:
             self.ema.update(self.parts)
-        return loss.detach(), norm
+        told = {wanted.term: terms[wanted.term].detach() for wanted in self.stage.losses}
+        return Step(loss.detach(), norm, told, batch.ids, batch.misread)
 
     @torch.inference_mode()
     def validate(self, ingest: Ingest) -> dict[str, float]:
@@ -74,7 +90,10 @@ class Learner:
         for rows in ingest.validation():
             with autocast(self.bf16, self.ranks.device):
                 sums += self.task.measure(parts, self.task.collate(rows, None), self.stage)
-        return self.task.metrics(self.ranks.sum_(sums))
+        self.task.remember(self.parts, self.ranks.sum_(sums), self.stage)
+        if self.ema:
+            self.ema.follow_buffers(self.parts)
+        return self.task.metrics(sums)
 
     def state(self) -> dict[str, Any]:
         """Return weights, average and optimiser; there are no dice in it, for `_roll_dice` gives those of any step and rank."""
@@ -92,6 +111,7 @@ class Learner:
         if self.ema and state["ema"] is not None:
             put_weights(self.ema.parts, state["ema"], where)
             self.ema.updates = state["ema_updates"]
+        check_optimizer(state["optimizer"], self.optimizer.state_dict(), where)
         self.optimizer.load_state_dict(state["optimizer"])
 
     def _roll_dice(self, number: int) -> None:
@@ -102,7 +122,7 @@ class Learner:
 
 def start_of(job: StageJob) -> Path | None:
     """Return the checkpoint that a stage starts from, None where it starts from scratch; a missing one is a `BadInput`."""
-    if job.stage.init == "scratch":
+    if "scratch" in (job.stage.init, job.stage.start):
         return None
     if job.parent is None and (job.stage.init != "previous" or job.stage_index > 0):
         raise BadInput(f"stage `{job.stage.name}`", f"its start ({job.stage.init}) is missing", "train the stage before it first")

@@ -17,10 +17,11 @@ from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import State, check_fingerprints, load_state, save_state
 from glyphyard.training.ingest import Ingest, open_ingest
 from glyphyard.training.job import StageJob
-from glyphyard.training.learner import Learner
+from glyphyard.training.learner import Learner, Step
 from glyphyard.training.ranks import Ranks
 from glyphyard.training.schedule import lr_factor
 from glyphyard.training.selection import Standing, check_names, crossed, without_nan
+from glyphyard.training.start import state_to_go_on
 from glyphyard.training.watch import TICK_S, EpochRow, FolderWatch, Tick, Watch, Watches
 
 CHECK_EVERY_STEPS = 20  # on a GPU: looking at a number waits for the device
@@ -36,6 +37,7 @@ class Position:
     step: int = 0
     steps: int = 0
     loss_sum: float = 0.0  # of the running epoch
+    term_sums: dict[str, float] = field(default_factory=dict)  # of the running epoch, by term
     epoch_s: float = 0.0  # training time of the running epoch
     seconds: float = 0.0  # of the whole stage, over all its runs
     stopped: str = ""  # why it ended; empty while it has not
@@ -51,7 +53,7 @@ def train_stage(
     Every rank calls this with its own `ranks`. BadInput: a stage that cannot start; StepFailed: one that broke.
     """
     make_folder(job.stage_dir)
-    watches: list[Watch] = [FolderWatch(job.stage_dir)] if ranks.rank == 0 else []
+    watches: list[Watch] = [FolderWatch(job.stage_dir, job.title)] if ranks.rank == 0 else []
     return Loop(job, ranks, Watches([*watches, watch or Watch()]), make_ingest).run()
 
 
@@ -65,15 +67,16 @@ class Loop:
         check_stage(job, task, ranks)
         self.learner = Learner(job, task, ranks)
         self.ingest = make_ingest(job, task, ranks)
+        self.miner = self.ingest.miner
         self.fingerprints = {
             "recipe": job.recipe.fingerprint,
             "dataset": self.ingest.fingerprint,
             "stage": self.stage.name,
             "workers": ranks.world,
         }
+        self.total_steps = self.stage.steps or (self.stage.epochs or 1) * self.ingest.steps_per_epoch
         self.position = self._resumed()
         self.learner.ready()
-        self.total_steps = self.stage.steps or (self.stage.epochs or 1) * self.ingest.steps_per_epoch
         self.epochs = -(-self.total_steps // self.ingest.steps_per_epoch)
         self.saved_s = self.ticked_s = time.monotonic()
 
@@ -90,11 +93,18 @@ class Loop:
         return self._finish()
 
     def _resumed(self) -> Position:
-        if not self.ranks.gather(self.job.last.exists())[0]:  # rank 0 says it for all
+        if self.ranks.gather(self.job.last.exists())[0]:  # rank 0 says it for all
+            where = self.job.last
+            state = load_state(where)
+            check_fingerprints(state["fingerprints"], self.fingerprints, str(where))
+        elif self.stage.start == "resume" and self.job.parent is not None:
+            where, lead = self.job.parent, self.ranks.rank == 0
+            state = state_to_go_on(self.job, self.fingerprints, self.ingest.steps_per_epoch, self.total_steps, lead)
+        else:
             return Position()
-        state = load_state(self.job.last)
-        check_fingerprints(state["fingerprints"], self.fingerprints, str(self.job.last))
-        self.learner.restore(state, str(self.job.last))
+        self.learner.restore(state, str(where))
+        if self.miner is not None:
+            self.miner.restore(state["miner"])
         told = state["position"]
         position = Position(**{**told, "standing": Standing(**told["standing"])})
         position.seconds += position.epoch_s  # of the epoch that was cut off
@@ -102,25 +112,48 @@ class Loop:
 
     def _train_epoch(self) -> None:
         position, before_s, started = self.position, self.position.epoch_s, time.monotonic()
-        losses = torch.zeros((), device=self.ranks.device, dtype=torch.float64)  # summed on the device: no waiting for it
+        # Summed on the device: no waiting for it.
+        losses = torch.zeros((), device=self.ranks.device, dtype=torch.float64)
+        terms = {wanted.term: torch.zeros_like(losses) for wanted in self.stage.losses}
         self.learner.start_epoch()
         for rows in self.ingest.train(position.epoch, position.step):
             if position.steps >= self.total_steps:
                 break
             lr = self._lr()
-            loss, norm = self.learner.step(rows, position.steps, self.total_steps, lr)
-            losses += loss
+            step = self.learner.step(rows, position.steps, self.total_steps, lr)
+            losses += step.loss
+            for name, value in step.terms.items():
+                terms[name] += value
+            self._mine(step)
             position.step, position.steps = position.step + 1, position.steps + 1
             position.epoch_s = before_s + time.monotonic() - started
             if self.ranks.device.type == "cpu" or position.step % CHECK_EVERY_STEPS == 0 or self._epoch_is_over():
-                self._check(norm, lr)
-            self._look_up(losses, lr)
+                self._check(step.norm, lr)
+            self._look_up(losses, terms, lr)
+        self._take_sums(losses, terms)
+
+    def _take_sums(self, losses: Tensor, terms: dict[str, Tensor]) -> None:
+        """Move the running sums from the device into the position, where a checkpoint keeps them."""
+        position = self.position
         position.loss_sum += float(losses)
+        losses.zero_()
+        for name, value in terms.items():
+            position.term_sums[name] = position.term_sums.get(name, 0.0) + float(value)
+            value.zero_()
+
+    def _mine(self, step: Step) -> None:
+        """Tell the miner how all ranks' rows were read."""
+        if self.miner is None or step.misread is None:
+            return
+        for ids, misread in self.ranks.gather((step.ids.tolist(), step.misread.tolist())):
+            self.miner.note(torch.tensor(ids), torch.tensor(misread))
 
     def _lr(self) -> float:
         drops = self.position.standing.drops
-        return self.stage.lr * lr_factor(
-            self.stage.schedule, self.position.steps, self.total_steps, self.ingest.steps_per_epoch, drops
+        return (
+            self.stage.lr
+            * self.stage.finetune_lr
+            * lr_factor(self.stage.schedule, self.position.steps, self.total_steps, self.ingest.steps_per_epoch, drops)
         )
 
     def _epoch_is_over(self) -> bool:
@@ -134,15 +167,14 @@ class Loop:
                 where, "the loss became NaN or infinite", "try a lower lr, a longer warm-up, clip_norm 1 or precision fp32"
             )
 
-    def _look_up(self, losses: Tensor, lr: float) -> None:
+    def _look_up(self, losses: Tensor, terms: dict[str, Tensor], lr: float) -> None:
         """Report progress and keep the state, each when its time has come."""
         now = time.monotonic()
         if now - self.ticked_s >= TICK_S:
             self.ticked_s = now
             self.watch.ticked(self._tick("train", lr, (self.position.loss_sum + float(losses)) / self.position.step))
         if self.ranks.rank == 0 and not self._epoch_is_over() and now - self.saved_s >= self.job.checkpoint_every_s:
-            self.position.loss_sum += float(losses)
-            losses.zero_()
+            self._take_sums(losses, terms)
             save_state(self._state(), self.job.last)
             self.saved_s = time.monotonic()
 
@@ -157,6 +189,9 @@ class Loop:
         """Judge the epoch, write it down, keep its state, and decide whether to go on."""
         position, row = self.position, self._row(metrics)
         position.epoch, position.step, position.loss_sum, position.epoch_s = position.epoch + 1, 0, 0.0, 0.0
+        position.term_sums = {}
+        if self.miner is not None:
+            self.miner.end_epoch(position.epoch)
         if position.steps >= self.total_steps:
             position.stopped = "finished"
         is_best = metrics is not None and self._judge(metrics)
@@ -170,7 +205,7 @@ class Loop:
         """Say whether a validation is the best so far, and do what guards and patience ask for."""
         position, standing = self.position, self.position.standing
         position.latest = {name: without_nan(value) for name, value in metrics.items()}
-        guard, why = crossed(self.stage.guards, metrics) or (None, "")
+        guard, why = crossed(self.stage.guards, metrics, standing.best, self.metric_names) or (None, "")
         if guard and guard.action == "fail":
             raise StepFailed(
                 f"stage `{self.stage.name}`, epoch {position.epoch}", f"a guard failed: {why}", "look at metrics.jsonl"
@@ -196,15 +231,19 @@ class Loop:
 
     def _row(self, metrics: dict[str, float] | None) -> EpochRow:
         position = self.position
-        total, count = self.ranks.sum_(torch.tensor([position.loss_sum, position.step], dtype=torch.float64)).tolist()
+        own = [position.step, position.loss_sum, *(position.term_sums.get(wanted.term, 0.0) for wanted in self.stage.losses)]
+        count, total, *terms = self.ranks.sum_(torch.tensor(own, dtype=torch.float64)).tolist()
+        trained = {f"train_{wanted.term}": without_nan(t / count) for wanted, t in zip(self.stage.losses, terms, strict=True)}
         measured = {name: None if metrics is None else without_nan(metrics[name]) for name in self.metric_names}
         return {
             "stage": self.stage.name,
             "epoch": position.epoch + 1,
             "step": position.steps,
             "train_loss": without_nan(total / count),
+            **trained,
             "val_loss": measured.pop("loss"),
             **measured,
+            **(self.miner.stats() if self.miner is not None else {}),
             "lr": self.learner.optimizer.param_groups[0]["lr"],
             "crops_per_s": self._rate(),
             "seconds": round(position.seconds, 3),
@@ -230,10 +269,12 @@ class Loop:
             exact_match=latest.get("exact_match"),
             crops_per_s=rate,
             eta_s=round(left / rate, 1) if rate else None,
+            metrics=latest,
         )
 
     def _state(self) -> State:
-        return {"fingerprints": self.fingerprints, "position": asdict(self.position), **self.learner.state()}
+        mined = {"miner": self.miner.state()} if self.miner is not None else {}
+        return {"fingerprints": self.fingerprints, "position": asdict(self.position), **mined, **self.learner.state()}
 
     def _finish(self) -> CheckpointRecord:
         if not self.position.standing.best_epoch:

@@ -48,10 +48,26 @@ class Standing:
         return signed(value, names[stage.select]), math.inf if loss is None else loss
 
 
-def crossed(guards: tuple[GuardConfig, ...], metrics: Mapping[str, float]) -> tuple[GuardConfig, str] | None:
-    """Return the first guard whose bound a validation crossed, with a sentence about it; NaN crosses every bound."""
+def crossed(
+    guards: tuple[GuardConfig, ...],
+    metrics: Mapping[str, float],
+    best: Mapping[str, float | None] | None = None,
+    names: Mapping[str, Better] | None = None,
+) -> tuple[GuardConfig, str] | None:
+    """Return the first guard whose bound a validation crossed, with a sentence about it; NaN crosses every bound.
+
+    `best` are the metrics of the stage's best epoch so far, `names` which way they are good; `worse_by` compares with them.
+    """
     for guard in guards:
         value = metrics[guard.metric]
+        known = (best or {}).get(guard.metric)
+        if guard.worse_by is not None and known is not None:
+            better = (names or {}).get(guard.metric, "higher")
+            if not signed(value, better) - signed(known, better) <= guard.worse_by:
+                return (
+                    guard,
+                    f"{guard.metric} {value:.4g} is worse than the best epoch's {known:.4g} by more than {guard.worse_by:g}",
+                )
         if guard.min is not None and not value >= guard.min:
             return guard, f"{guard.metric} {value:.4g} is below {guard.min:g}"
         if guard.max is not None and not value <= guard.max:

@@ -6,11 +6,12 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glyphyard.core.files import make_folder, write_text
+from glyphyard.core.naming import figure_name
 from glyphyard.core.records import CheckpointRecord
 from glyphyard.training.checkpoint import disk_trouble
 
@@ -37,6 +38,7 @@ class Tick:
     exact_match: float | None = None
     crops_per_s: float | None = None
     eta_s: float | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)  # all of the last validation
 
 
 class Watch:
@@ -85,8 +87,8 @@ class Watches(Watch):
 class FolderWatch(Watch):
     """Leaves a stage's figures in its folder; the loop adds one on rank 0."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = make_folder(folder)
+    def __init__(self, folder: Path, title: str | None = None) -> None:
+        self.folder, self.title = make_folder(folder), title
         self.metrics, self.progress = folder / "metrics.jsonl", folder / "progress.json"
         self.writer: SummaryWriter | None = None
         self.first_epoch, self.last_tick, self.written_s = 1, Tick("train", "", 0, 0, 0, 0), 0.0
@@ -116,7 +118,7 @@ class FolderWatch(Watch):
             file.write(json.dumps(row) + "\n")
         with disk_trouble(self.folder / "tb"):
             writer = self._writer()
-            for name, value in scalars(row).items():
+            for name, value in scalars(row, self.title).items():
                 writer.add_scalar(name, value, row["epoch"])
             writer.flush()
 
@@ -133,13 +135,13 @@ class FolderWatch(Watch):
         return self.writer
 
 
-def scalars(row: EpochRow) -> dict[str, float]:
-    """Name an epoch's figures as TensorBoard and MLflow show them: `<stage>/val_cer`, `<stage>/train_loss`, `<stage>/lr`."""
-    own = {"train_loss", "val_loss", "lr", "crops_per_s", "seconds"}
-    named = {
-        name if name in own else f"val_{name}": value for name, value in row.items() if name not in ("stage", "epoch", "step")
-    }
-    return {f"{row['stage']}/{name}": value for name, value in named.items() if value is not None}
+def scalars(row: EpochRow, title: str | None = None) -> dict[str, float]:
+    """Name an epoch's figures as TensorBoard and MLflow show them: `<stage>/val_cer`, `<stage>/train_loss`, `<stage>/lr`.
+
+    `title` is what the stage is called there (see core.naming), its name when None.
+    """
+    named = {figure_name(key): value for key, value in row.items() if key not in ("stage", "epoch", "step")}
+    return {f"{title or row['stage']}/{name}": value for name, value in named.items() if value is not None}
 
 
 def _lines(path: Path) -> list[str]:

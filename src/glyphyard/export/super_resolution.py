@@ -1,0 +1,246 @@
+"""Checkpoint → super-resolution bundle: generator and recogniser as ONNX, each compared with torch, then both together.
+
+The recogniser is a bundle of task recognition, made by `export.bundle` in the form that its config names (`decode`, `refine`).
+What that form costs against the most careful one is measured on the held-out set and stands in bundle.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from torch import nn
+
+from glyphyard.core.ctc import Reading
+from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file
+from glyphyard.core.pixels import PixelContract
+from glyphyard.core.records import BundleRecord, DatasetManifest
+from glyphyard.edge.manifest import GOLDEN, MANIFEST, SCHEMA_VERSION
+from glyphyard.edge.recognizer import Recognizer
+from glyphyard.edge.restorer import GENERATOR, RECOGNISER, TASK, GoldenPairs, Restorer, RestorerManifest, pack_pairs, to_images
+from glyphyard.edge.session import OnnxSession
+from glyphyard.export.bundle import export_bundle, for_inference_parts, installed_versions
+from glyphyard.export.onnx_graph import export_onnx
+from glyphyard.export.onnx_laws import check_graph
+from glyphyard.export.parity import runner_of
+from glyphyard.recipe.model import ParseqConfig
+from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.restorer import RestorerConfig
+from glyphyard.tasks.catalogue import task_of
+from glyphyard.training.checkpoint import load_parts
+
+SPLITS = ("test", "validation")  # held-out rows have a low side for good
+SURE = 0.5  # a character read with more than this cannot be a tie with another
+NOISE_SEED = 20
+BATCH = 64
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Held-out rows in both resolutions, uint8, and their texts as the alphabet writes them."""
+
+    small: list[np.ndarray]
+    large: list[np.ndarray]
+    texts: list[str]
+
+
+def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, say: Say = print) -> BundleRecord:
+    """Write the bundle of a stage's best weights to folder `out`, whole or not at all.
+
+    A graph that a device could not run, or a number or a string that differs from torch's, is a `StepFailed`.
+    """
+    task = task_of(recipe)
+    parts = for_inference_parts(load_parts(checkpoint, task.build()))
+    manifest = DatasetManifest.read(dataset / "manifest.json")
+    held_out = read_held_out(dataset, manifest, recipe)
+    try:
+        with atomic_folder(out) as folder:
+            reader = _export_recogniser(recipe, parts, checkpoint, dataset, folder / RECOGNISER, say)
+            spec = task.export_spec(parts)
+            say(f"export: generator to ONNX, opset {recipe.export.opset}")
+            model = export_onnx(spec, recipe.export.opset)
+            check_graph(model, spec, recipe.export.opset)
+            data = model.SerializeToString(deterministic=True)
+            low = PixelContract(**(manifest.low_pixels or {}))
+            session, recogniser = OnnxSession(data, GENERATOR), Recognizer(folder / RECOGNISER)
+            worst, compared = _check_pictures(spec.module, session, recogniser, held_out, low, recipe)
+            cost = form_cost(recipe, parts, session, recogniser, held_out, low, say)
+            golden = pack_pairs(_golden(session, recogniser, held_out, low, recipe.export.golden))
+            for name, content in ((GENERATOR, data), (GOLDEN, golden)):
+                (folder / name).write_bytes(content)
+            files = {name: sha256_bytes(content) for name, content in ((GENERATOR, data), (GOLDEN, golden))}
+            files |= {f"{RECOGNISER}/{name}": digest for name, digest in reader.files.items()}
+            described = _described(recipe, manifest, files, checkpoint, cost)
+            described.write(folder / MANIFEST)
+            _read_back(folder)
+            digest = sha256_file(folder / MANIFEST)
+    except OSError as error:
+        raise StepFailed(
+            str(out), f"cannot write the bundle ({error.strerror})", "free some space; nothing was written"
+        ) from error
+    return BundleRecord(
+        path=out.name,
+        files={MANIFEST: digest, **files},
+        checkpoint_sha256=sha256_file(checkpoint),
+        opset=recipe.export.opset,
+        max_abs_difference=max(worst, reader.max_abs_difference),
+        strings_compared=compared + reader.strings_compared,
+        versions=installed_versions(),
+    )
+
+
+def as_recogniser(recipe: Recipe) -> Recipe:
+    """Return the recipe of the recogniser alone, as task recognition sees it."""
+    assert isinstance(recipe.model, RestorerConfig)
+    return recipe.model_copy(
+        update={"task": "recognition", "model": recipe.model.recogniser, "name": f"{recipe.name}-recogniser"}
+    )
+
+
+def _export_recogniser(
+    recipe: Recipe, parts: nn.ModuleDict, checkpoint: Path, dataset: Path, out: Path, say: Say
+) -> BundleRecord:
+    view = as_recogniser(recipe)
+    return export_bundle(view, task_of(view), nn.ModuleDict({"model": parts["recogniser"]}), checkpoint, dataset, out, say)
+
+
+def read_held_out(dataset: Path, manifest: DatasetManifest, recipe: Recipe, most: int = 1024) -> HeldOut:
+    """Return the first `most` rows of the test split (validation where there is none) in both resolutions."""
+    split = next((manifest.splits[name] for name in SPLITS if name in manifest.splits and manifest.splits[name].rows), None)
+    if split is None or manifest.low_pixels is None:
+        raise BadInput(
+            str(dataset), "has no held-out rows in two resolutions", "state dataset.low_resolution and hold groups out"
+        )
+    high, low = PixelContract(**manifest.pixels), PixelContract(**manifest.low_pixels)
+    alphabet, found = recipe.dataset.the_alphabet(), HeldOut([], [], [])
+    for shard in split.shards:
+        for row in pq.read_table(dataset / shard.path, columns=["pixels", "lr_pixels", "text"]).to_pylist():
+            if len(found.texts) < most:
+                found.small.append(_image(row["lr_pixels"], low))
+                found.large.append(_image(row["pixels"], high))
+                found.texts.append(alphabet.canonical(row["text"]))
+    return found
+
+
+def _image(data: bytes, pixels: PixelContract) -> np.ndarray:
+    shape = (pixels.height, pixels.width) if pixels.channels == 1 else (pixels.height, pixels.width, pixels.channels)
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _check_pictures(
+    module: nn.Module, session: OnnxSession, recogniser: Recognizer, held_out: HeldOut, low: PixelContract, recipe: Recipe
+) -> tuple[float, int]:
+    """Compare torch's pictures with ONNX Runtime's at batches 1, 2, 3 and the largest, and what is read of them."""
+    config, expected_of = recipe.export, runner_of(module)
+    noise = np.random.default_rng(NOISE_SEED).integers(0, 256, (config.max_batch, *held_out.small[0].shape), dtype=np.uint8)
+    worst, compared = 0.0, 0
+    for kind, images in (("crop", held_out.small), ("noise", list(noise))):
+        for size in sorted({1, 2, 3, config.max_batch}):
+            batch = low.batch([images[i % len(images)] for i in range(size)])
+            expected, found = expected_of(batch), session.run(batch)
+            where = f"parity of the generator, batch {size}, {kind}"
+            difference = float(np.abs(expected - found).max()) if expected.shape == found.shape else float("inf")
+            if not difference <= config.tolerance:
+                problem = f"torch and the ONNX differ by {difference:.2e}, more than the {config.tolerance:g} allowed"
+                raise StepFailed(where, problem, "the exported model is not the trained one; nothing was written")
+            worst = max(worst, difference)
+            if kind == "crop":
+                compared += _same_texts(recogniser, to_images(expected), to_images(found), where)
+    return worst, compared
+
+
+def _same_texts(recogniser: Recognizer, expected: list[np.ndarray], found: list[np.ndarray], where: str) -> int:
+    ours, theirs = recogniser.read_many(expected), recogniser.read_many(found)
+    sure = [i for i, reading in enumerate(ours) if is_sure(reading)]
+    for i in sure:
+        if ours[i].text != theirs[i].text:
+            raise StepFailed(f"{where} {i}", f"torch's picture reads {ours[i].text!r}, the ONNX's {theirs[i].text!r}", "")
+    return len(sure)
+
+
+def is_sure(reading: Reading) -> bool:
+    """Say that no character of a reading is a toss of a coin, which rounding may decide either way."""
+    return bool(reading.text) and min(reading.character_confidences) > SURE
+
+
+def form_cost(
+    recipe: Recipe,
+    parts: nn.ModuleDict,
+    session: OnnxSession,
+    recogniser: Recognizer,
+    held_out: HeldOut,
+    low: PixelContract,
+    say: Say,
+) -> dict[str, float]:
+    """Return the word accuracy of the most careful form in torch and of the shipped one on what the generator makes, and the count."""
+    careful = careful_recipe(recipe)
+    task = task_of(careful)
+    network = task.build()["model"]
+    network.load_state_dict(parts["recogniser"].state_dict())
+    network.eval()
+    pixels = PixelContract(recipe.dataset.image.height, recipe.dataset.image.width, recipe.dataset.image.channels)
+    right = {"trained": 0, "exported": 0}
+    alphabet = recipe.dataset.the_alphabet()
+    for start in range(0, len(held_out.texts), BATCH):
+        truths = held_out.texts[start : start + BATCH]
+        made = to_images(session.run(low.batch(held_out.small[start : start + BATCH])))
+        with torch.inference_mode():
+            log_probs = network(torch.from_numpy(pixels.batch(made)))
+        trained = task.reader.readings(log_probs)  # type: ignore[attr-defined]  # task recognition has a reader
+        for name, readings in (("trained", trained), ("exported", recogniser.read_many(made))):
+            right[name] += sum(alphabet.canonical(r.text) == t for r, t in zip(readings, truths, strict=True))
+    count = len(held_out.texts)
+    cost = {f"{name}_word_acc": n / count for name, n in right.items()} | {"samples": float(count)}
+    say(
+        f"export: on {count} held-out crops the shipped form reads {cost['exported_word_acc']:.1%} of the words, "
+        f"the trained one {cost['trained_word_acc']:.1%}"
+    )
+    return cost
+
+
+def careful_recipe(recipe: Recipe) -> Recipe:
+    """Return the recogniser's recipe in the form that reads best: one character after the other, then refined."""
+    view = as_recogniser(recipe)
+    if not isinstance(view.model, ParseqConfig):
+        return view
+    careful = view.model.model_copy(update={"decode": "autoregressive", "refine": max(1, view.model.refine)})
+    return view.model_copy(update={"model": careful})
+
+
+def _golden(session: OnnxSession, recogniser: Recognizer, held_out: HeldOut, low: PixelContract, count: int) -> GoldenPairs:
+    chosen = np.unique(np.linspace(0, len(held_out.small) - 1, min(count, len(held_out.small))).round().astype(int))
+    small = [held_out.small[i] for i in chosen]
+    made = to_images(session.run(low.batch(small)))
+    readings = recogniser.read_many(made)
+    return GoldenPairs(np.stack(small), np.stack(made), [r.text for r in readings], [is_sure(r) for r in readings])
+
+
+def _described(
+    recipe: Recipe, manifest: DatasetManifest, files: dict[str, str], checkpoint: Path, cost: dict[str, float]
+) -> RestorerManifest:
+    assert manifest.low_pixels is not None
+    assert isinstance(recipe.model, RestorerConfig)
+    provenance = {
+        "recipe": recipe.name,
+        "recipe_fingerprint": recipe.fingerprint,
+        "dataset_fingerprint": manifest.fingerprint,
+        "checkpoint_sha256": sha256_file(checkpoint),
+        "versions": installed_versions(),
+    }
+    scale = recipe.model.generator.scale
+    return RestorerManifest(
+        SCHEMA_VERSION, recipe.name, TASK, scale, manifest.low_pixels, manifest.pixels, files, provenance, cost
+    )
+
+
+def _read_back(folder: Path) -> None:
+    try:
+        Restorer(folder)
+    except BadInput as error:
+        raise StepFailed("export", f"the new bundle does not hold ({error.problem})", "nothing was written") from error

@@ -1,0 +1,31 @@
+"""The model of a super-resolution recipe: a generator, the recogniser that teaches and judges it, and LCOFL between them."""
+
+from __future__ import annotations
+
+from math import lcm
+from typing import Literal
+
+from pydantic import Field
+
+from glyphyard.recipe.base import Strict
+from glyphyard.recipe.model import ParseqConfig, ReaderConfig
+from glyphyard.recipe.super_resolution import LcoflConfig, SwinIRConfig
+
+
+class RestorerConfig(Strict):
+    """Low-resolution crop → generator → high-resolution crop → recogniser → text; parts `generator` and `recogniser`."""
+
+    network: Literal["restorer"] = "restorer"
+    generator: SwinIRConfig = SwinIRConfig()
+    recogniser: ReaderConfig = Field(ParseqConfig(network="parseq"), description="Any network that task recognition knows.")
+    lcofl: LcoflConfig = LcoflConfig()
+
+    @property
+    def pixel_steps(self) -> tuple[int, int]:
+        """Height and width of the high-resolution side have to be multiples of these, in pixels."""
+        down, across = self.recogniser.pixel_steps
+        return lcm(down, self.generator.scale), lcm(across, self.generator.scale)
+
+    def time_steps(self, width: int) -> int:
+        """Return how many time steps the recogniser has for a crop of this width (pixels, high resolution)."""
+        return self.recogniser.time_steps(width)

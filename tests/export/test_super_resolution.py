@@ -1,0 +1,103 @@
+"""A super-resolution bundle from export to device, scorecard and report, with weights that nobody trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from restoring import SUITE, prepared, restoring_recipe, untrained
+
+from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.records import BundleRecord, Scorecard
+from glyphyard.edge.catalogue import open_bundle
+from glyphyard.edge.restorer import Restorer
+from glyphyard.evaluation.catalogue import evaluation_of, told
+from glyphyard.evaluation.conclude import conclude
+from glyphyard.export.catalogue import exporter_of
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BundleRecord]:
+    folder = tmp_path_factory.mktemp("restorer")
+    recipe = restoring_recipe()
+    record = exporter_of(recipe.task)(recipe, untrained(folder), prepared(), folder / "bundle", lambda line: None)
+    return folder / "bundle", record
+
+
+def test_the_bundle_holds_generator_and_recogniser_and_is_what_torch_is(exported: tuple[Path, BundleRecord]) -> None:
+    bundle, record = exported
+    assert {"bundle.json", "generator.onnx", "golden.npz", "recogniser/bundle.json", "recogniser/model.onnx"} <= set(record.files)
+    assert record.max_abs_difference < 1e-3
+    described = json.loads((bundle / "bundle.json").read_text())
+    assert (described["task"], described["scale"]) == ("super_resolution", 2)
+    assert {"trained_word_acc", "exported_word_acc", "samples"} == set(described["export_cost"])
+
+
+def test_a_device_enlarges_and_reads_crops_of_any_size(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
+    restorer = open_bundle(exported[0])
+    assert isinstance(restorer, Restorer)
+    crop = np.random.default_rng(0).integers(0, 256, (11, 30, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "crop.png"), crop)
+    (large,) = restorer.restore([crop])
+    assert large.shape == (16, 48, 3)
+    assert large.dtype == np.uint8
+    assert restorer.enlarge(crop).shape == large.shape
+    readings = restorer.read_many([crop, tmp_path / "crop.png", (tmp_path / "crop.png").read_bytes()], batch_size=2)
+    assert len({reading.text for reading in readings}) == 1
+    assert restorer.replay() == 4
+
+
+def test_an_altered_file_is_refused(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(exported[0], copy)
+    with (copy / "recogniser" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(BadInput, match=r"model.onnx.*SHA-256"):
+        open_bundle(copy)
+
+
+def test_a_generator_that_differs_from_torch_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from glyphyard.edge.session import OnnxSession
+    from glyphyard.export import super_resolution
+
+    class Off(OnnxSession):
+        def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
+            return super().run(batch_NCHW) + 0.01
+
+    monkeypatch.setattr(super_resolution, "OnnxSession", Off)
+    recipe = restoring_recipe()
+    with pytest.raises(StepFailed, match=r"generator.*differ by 1.0"):
+        super_resolution.export_restorer(recipe, untrained(tmp_path), prepared(), tmp_path / "bundle", lambda line: None)
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_three_views_side_by_side_and_the_gate(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
+    how = evaluation_of("super_resolution")
+    card = how.measure(exported[0], prepared(), SUITE, tmp_path, batch_size=4, threads=1, say=lambda line: None)
+    assert Scorecard.read(tmp_path / "scorecard.json") == card
+    assert all((tmp_path / name).is_file() for name in how.outputs)
+    figures = card.figures
+    for view in ("", "bicubic_", "hr_"):
+        assert figures[f"{view}word_acc"].count == card.samples
+        assert figures[f"{view}voted_word_acc"].count == card.groups
+    # Nobody trained the generator: it starts as plain enlargement, nearly as good as bicubic.
+    assert abs(figures["psnr"].value - figures["bicubic_psnr"].value) < 3
+    assert figures["psnr"].low < figures["psnr"].value < figures["psnr"].high
+    assert figures["word_acc_gain"].value == figures["word_acc"].value - figures["bicubic_word_acc"].value
+    assert "PSNR" in told(card, how.headline)
+    assert conclude(card, SUITE, tmp_path).outcome == "FAIL"  # nothing was learnt
+
+
+def test_a_dataset_of_one_resolution_is_refused(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
+    from glyphyard.core.records import DatasetManifest
+    from glyphyard.evaluation.super_resolution import look
+
+    manifest = DatasetManifest.read(prepared() / "manifest.json")
+    plain = DatasetManifest(**{**vars(manifest), "low_pixels": None})
+    with pytest.raises(BadInput, match="no low-resolution side"):
+        look(Restorer(exported[0], replay_golden=False), prepared(), plain, manifest.splits["test"], 4)

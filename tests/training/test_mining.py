@@ -1,0 +1,147 @@
+"""Hard mining and the confusion tracker in the loop: all ranks agree, and a killed stage goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from learnable import Stop, same_weights
+from restoring import STAGES, prepared, restoring_recipe, untrained
+from two_restorers import WORLD, worker
+
+from glyphyard.core.errors import BadInput
+from glyphyard.data.resident import load_resident
+from glyphyard.recipe.stage import GuardConfig
+from glyphyard.tasks.catalogue import task_of
+from glyphyard.training.checkpoint import load_state
+from glyphyard.training.ingest import ResidentIngest, StreamedIngest
+from glyphyard.training.job import StageJob
+from glyphyard.training.learner import Learner
+from glyphyard.training.loop import train_stage
+from glyphyard.training.ranks import SingleRank
+from glyphyard.training.selection import crossed
+
+HARD = [{**STAGES[-1], "epochs": 3, "batch_size": 4}]
+
+
+def run(folder: Path) -> dict:
+    train_stage(StageJob(restoring_recipe(HARD), 0, prepared(), folder / "stage", untrained(folder), 0.0), SingleRank())
+    return load_state(folder / "stage" / "last.pt")
+
+
+def test_a_stage_of_hard_mining_goes_on_after_a_kill_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = run(tmp_path / "whole")
+    steps, step = 0, Learner.step
+
+    def dying(self: Learner, *arguments: object) -> object:
+        nonlocal steps
+        steps += 1
+        if steps == 6:  # in the second epoch, whose rows were drawn by difficulty
+            raise Stop
+        return step(self, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Learner, "step", dying)
+        with pytest.raises(Stop):
+            run(tmp_path / "killed")
+    cut = load_state(tmp_path / "killed" / "stage" / "last.pt")
+    assert (cut["position"]["epoch"], cut["position"]["step"] > 0) == (1, True)
+    resumed = run(tmp_path / "killed")
+    assert same_weights(resumed["parts"], whole["parts"])  # generator, recogniser and the confusion's buffers
+    for name in ("ids", "difficulty", "times", "in_use"):
+        assert torch.equal(resumed["miner"][name], whole["miner"][name]), name
+    assert whole["miner"]["times"].sum() > 0
+    rows = [json.loads(line) for line in (tmp_path / "killed" / "stage" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert {"hard_mining_stats", "hard_share", "train_l1", "train_lcofl", "word_acc", "psnr"} <= set(rows[0])
+
+
+class OneOfTwo(SingleRank):
+    """A rank that hears what the other one says."""
+
+    world = 2
+
+    def __init__(self, rank: int, others_ids: list[int]) -> None:
+        super().__init__()
+        self.rank, self.others_ids = rank, others_ids
+
+    def gather(self, value: object) -> list:  # type: ignore[override]
+        if isinstance(value, int):
+            return [value, len(self.others_ids)]
+        return [value, self.others_ids] if self.rank == 0 else [self.others_ids, value]
+
+
+def test_the_miner_knows_the_rows_of_all_ranks() -> None:
+    recipe = restoring_recipe(HARD)
+    job, task = StageJob(recipe, 0, prepared(), Path("unused")), task_of(recipe)
+    shares = [load_resident(prepared(), "train", rank, 2) for rank in range(2)]
+    validation = load_resident(prepared(), "validation", 0, 1)
+    ingests = [
+        ResidentIngest(job, task, OneOfTwo(rank, shares[1 - rank].ids.tolist()), "x", shares[rank], validation)
+        for rank in range(2)
+    ]
+    whole = load_resident(prepared(), "train", 0, 1).ids
+    for ingest in ingests:
+        assert ingest.miner is not None
+        assert torch.equal(ingest.miner.ids_N, whole.sort().values)
+        ingest.miner.note(whole, torch.linspace(0, 1, len(whole)))
+        ingest.miner.end_epoch(1)
+    drawn = [torch.cat([rows.ids for rows in ingest.train(1, 0)]) for ingest in ingests]
+    assert all(set(ids.tolist()) <= set(share.ids.tolist()) for ids, share in zip(drawn, shares, strict=True))
+    assert all(rows.epoch == 2 for rows in ingests[0].train(1, 0))
+
+
+def test_hard_mining_asks_for_rows_in_memory() -> None:
+    recipe = restoring_recipe(HARD)
+    with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):
+        StreamedIngest(StageJob(recipe, 0, prepared(), Path("unused")), task_of(recipe), SingleRank(), "x")
+
+
+def test_a_guard_may_compare_with_the_stages_best() -> None:
+    guard = GuardConfig(metric="word_acc", worse_by=0.05, action="rollback")
+    names = {"word_acc": "higher", "cer": "lower"}
+    assert crossed((guard,), {"word_acc": 0.70}, {}, names) is None  # nothing to compare with yet
+    assert crossed((guard,), {"word_acc": 0.70}, {"word_acc": 0.74}, names) is None
+    found = crossed((guard,), {"word_acc": 0.60}, {"word_acc": 0.74}, names)
+    assert found is not None
+    assert "0.6" in found[1]
+    assert "0.74" in found[1]
+    lower = GuardConfig(metric="cer", worse_by=0.05)
+    assert crossed((lower,), {"cer": 0.2}, {"cer": 0.1}, names) is not None
+    assert crossed((lower,), {"cer": 0.01}, {"cer": 0.1}, names) is None
+
+
+def test_a_rollback_goes_back_to_the_stages_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from glyphyard.tasks.super_resolution.task import SuperResolution
+
+    script = iter([0.8, 0.1, 0.85])
+    monkeypatch.setattr(
+        SuperResolution, "metrics", lambda *_: {"loss": 1.0, "psnr": 20.0, "ssim": 0.5, "word_acc": next(script), "char_acc": 0.9}
+    )
+    # `remember` asks for metrics as well; what it does is tested elsewhere.
+    monkeypatch.setattr(SuperResolution, "remember", lambda *_: None)
+    stage = {**STAGES[2], "epochs": 3, "guards": [{"metric": "word_acc", "worse_by": 0.2, "action": "rollback"}]}
+    record = train_stage(StageJob(restoring_recipe([stage]), 0, prepared(), tmp_path / "s", untrained(tmp_path)), SingleRank())
+    assert (record.epoch, record.metrics["word_acc"]) == (3, 0.85)
+
+
+@pytest.mark.slow
+def test_two_workers_keep_the_same_books_and_know_each_others_rows(tmp_path: Path) -> None:
+    untrained(tmp_path)
+    mp.spawn(worker, (prepared(), tmp_path), nprocs=WORLD)
+    assert len(load_state(tmp_path / "1" / "last.pt")["miner"]["ids"]) == len(load_resident(prepared(), "train", 0, 1))
+
+
+def test_a_generator_learns_to_take_noise_away(tmp_path: Path) -> None:
+    stage = {**STAGES[1], "epochs": 18, "lr": 1e-2}
+    record = train_stage(StageJob(restoring_recipe([stage]), 0, prepared(), tmp_path / "s", untrained(tmp_path)), SingleRank())
+    lines = [json.loads(line) for line in (tmp_path / "s" / "metrics.jsonl").read_text().splitlines()]
+    measured = [row["psnr"] for row in lines if row["psnr"] is not None]
+    assert record.metrics["psnr"] == max(measured)
+    assert max(measured) > measured[0] + 0.1
+    assert lines[-1]["train_l1"] < lines[0]["train_l1"]
