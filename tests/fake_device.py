@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +32,9 @@ def fake_tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[C
         monkeypatch.setattr("platform.machine", lambda: machine)
         monkeypatch.setattr("glyphyard.edge.trtexec.ON_A_JETSON", tmp_path / "nowhere")
         if python:
-            monkeypatch.syspath_prepend(str(FAKES))
+            if str(FAKES) not in sys.path:  # by hand: syspath_prepend would also take back what libraries added meanwhile
+                sys.path.insert(0, str(FAKES))
+            importlib.invalidate_caches()
             monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
             monkeypatch.delenv("GLYPHYARD_TRTEXEC", raising=False)
         else:
@@ -40,6 +43,8 @@ def fake_tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[C
 
     yield device
     _forget()
+    if str(FAKES) in sys.path:
+        sys.path.remove(str(FAKES))
 
 
 def _forget() -> None:

@@ -51,7 +51,7 @@ def _worker(config: dict[str, Any]) -> dict[str, Any] | None:
     import ray.train.torch
     import torch
 
-    from glyphyard.training.loop import train_stage
+    from glyphyard.training.catalogue import trainer_of
     from glyphyard.training.ranks import TorchRanks
     from glyphyard.training.watch import EpochRow, Watch
 
@@ -63,7 +63,8 @@ def _worker(config: dict[str, Any]) -> dict[str, Any] | None:
 
     torch.set_num_threads(config["threads"])
     ranks = TorchRanks(ray.train.torch.get_device())
-    record = train_stage(_from_json(config), ranks, Reporting())
+    job = _from_json(config)
+    record = trainer_of(job.recipe.task)(job, ranks, Reporting())
     return record.to_json() if ranks.rank == 0 else None
 
 

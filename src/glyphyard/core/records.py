@@ -98,6 +98,7 @@ class DatasetManifest(Record):
     """What `prepare` made: audited, split by group, resized once. Read it from `<dataset folder>/manifest.json`.
 
     `low_pixels`: the pixel contract of the low-resolution side (column `lr_pixels`), where the rows have one.
+    `classes`: what a box or an outline can be, by number.
     """
 
     fingerprint: str
@@ -109,6 +110,7 @@ class DatasetManifest(Record):
     bad_rows: int
     versions: dict[str, str] = field(default_factory=dict)
     low_pixels: dict[str, Any] | None = None
+    classes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

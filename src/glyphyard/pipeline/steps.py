@@ -64,14 +64,14 @@ def steps_of(run: Run, only_stage: str | None = None) -> list[Step]:
 
 def prepare_step(run: Run) -> Step:
     """Recipe → DatasetManifest."""
-    from glyphyard.data.prepare import dataset_fingerprint, prepare
+    from glyphyard.data.catalogue import preparer_of
 
-    recipe = run.recipe
+    recipe, preparer = run.recipe, preparer_of(run.recipe.task)
     time_steps = recipe.model.time_steps(recipe.dataset.image.width)
 
     def work() -> str:
         run.connect()
-        folder = prepare(
+        folder = preparer.prepare(
             recipe.dataset,
             time_steps,
             run.store,
@@ -89,7 +89,7 @@ def prepare_step(run: Run) -> Step:
 
     return Step(
         "prepare",
-        lambda: {"dataset": dataset_fingerprint(recipe.dataset, time_steps, run.store)},
+        lambda: {"dataset": preparer.identify(recipe.dataset, time_steps, run.store)},
         lambda: [run.folder / "dataset.json"],
         work,
     )
@@ -161,7 +161,7 @@ def _launcher(recipe: Recipe) -> Callable[..., CheckpointRecord]:
 def _train_here(job: StageJob) -> CheckpointRecord:
     import torch
 
-    from glyphyard.training.loop import train_stage
+    from glyphyard.training.catalogue import trainer_of
     from glyphyard.training.ranks import SingleRank
 
     wants_gpu = job.recipe.runtime.gpus_per_worker > 0
@@ -169,7 +169,7 @@ def _train_here(job: StageJob) -> CheckpointRecord:
         raise BadInput(
             "runtime.gpus_per_worker", "asks for a GPU, torch finds none on this machine", "set it to 0 to train on the CPU"
         )
-    return train_stage(job, SingleRank("cuda" if wants_gpu else "cpu"))
+    return trainer_of(job.recipe.task)(job, SingleRank("cuda" if wants_gpu else "cpu"))
 
 
 def export_step(run: Run) -> Step:

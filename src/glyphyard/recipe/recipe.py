@@ -18,7 +18,7 @@ from glyphyard.recipe.stage import StageConfig
 from glyphyard.recipe.suite import SuiteConfig
 
 # Each task's own network, where the recipe names none.
-NETWORK_OF_TASK = {"recognition": "crnn", "super_resolution": "restorer"}
+NETWORK_OF_TASK = {"recognition": "crnn", "super_resolution": "restorer", "detection": "yolo", "segmentation": "maskrcnn"}
 ModelConfig = Annotated[
     Annotated[CrnnConfig, Tag("crnn")]
     | Annotated[ParseqConfig, Tag("parseq")]
@@ -32,7 +32,7 @@ class Recipe(Strict):
     """One model, from data to registry; which networks, losses and metrics it may name depends on its task (see laws)."""
 
     name: Slug
-    task: Literal["recognition", "super_resolution"]
+    task: Literal["recognition", "super_resolution", "detection", "segmentation"]
     description: str = ""
     seed: int = Field(7, ge=0, le=2**31 - 1)
     dataset: DatasetConfig
