@@ -1,6 +1,6 @@
 """`make bench`: every speed we promise, measured on this machine, now.
 
-.venv/bin/python tools/bench/run.py            # ingest, edge, training through Ray, plan (about 6 minutes)
+.venv/bin/python tools/bench/run.py            # all but the demo (about 10 minutes)
 .venv/bin/python tools/bench/run.py --demo     # and `make demo` from an installed environment to its verdict
 """
 
@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 GLYPHYARD = str(Path(sys.executable).parent / "glyphyard")
 PLANS = 5
+BENCHES = ("bench_ingest.py", "bench_edge.py", "bench_scoring.py", "bench_training.py", "bench_parseq.py", "bench_swinir.py")
 
 
 def seconds(*command: str) -> tuple[float, int]:
@@ -28,7 +29,7 @@ def seconds(*command: str) -> tuple[float, int]:
 
 def main() -> None:
     """Run the benches one after another, each in a process of its own."""
-    for bench in ("bench_ingest.py", "bench_edge.py", "bench_training.py", "bench_parseq.py", "bench_swinir.py"):
+    for bench in BENCHES:
         subprocess.run([sys.executable, str(HERE / bench)], cwd=ROOT, check=True)
     plans = [seconds(GLYPHYARD, "plan", "recipes/florida_crnn.yaml")[0] for _ in range(PLANS)]
     print(f"plan: {statistics.median(plans):.2f} s, the median of {PLANS} (wanted: under 1)")

@@ -46,19 +46,24 @@ def _tracking(store: Path, uri: str | None) -> Tracking:
 @json_option
 def models(model: str | None, trail: bool, tracking_uri: str | None, store: Path, as_json: bool) -> None:
     """List registered versions with their aliases and the gate's figures."""
+    from glyphyard.core.errors import BadInput
     from glyphyard.registry import models as list_models
     from glyphyard.registry.evidence import figures_line
 
+    tracking = _tracking(store, tracking_uri)
     if trail:
-        _history(model, _tracking(store, tracking_uri), as_json)
+        _history(model, tracking, as_json)
         return
-    found = list_models(_tracking(store, tracking_uri), model)
+    found = list_models(tracking, model)
     if as_json:
         print_json([version.to_json() for version in found])
     for version in () if as_json else found:
         click.echo(
             f"{version.model_name} {version.version:>3}  {', '.join(version.aliases) or '–':<22} {figures_line(version.tags)}  {version.created}"
         )
+    if not found and model:
+        known = sorted({version.model_name for version in list_models(tracking, None)})
+        raise BadInput(f"model {model}", "no such model is registered", f"registered: {', '.join(known) or 'none yet'}")
     if not found and not as_json:
         click.echo("no model is registered yet", err=True)
 

@@ -109,6 +109,11 @@ def _dunnett(one: Contender, base: Contender, groups: Sequence[Contender], objec
     return float(found.pvalue[[g.name for g in others].index(one.name)])
 
 
+def least(p_value: float) -> str:
+    """Return a p value as a person writes it: never zero."""
+    return "< 0.001" if p_value < 0.001 else f"= {p_value:.2g}"
+
+
 def _pooled(groups: Sequence[Sequence[float]]) -> float:
     freedom = sum(len(g) - 1 for g in groups)
     return math.sqrt(sum(variance(g) * (len(g) - 1) for g in groups) / freedom)
@@ -127,7 +132,7 @@ def _message(
     if base.mean is None or noise is None:
         return f"no decision: the base recipe did not finish with two seeds ({base.note or 'see confirm/'}); it stays"
     if winner is not None:
-        level = "" if winner.p_value is None else f", p = {winner.p_value:.2g} against {1 - confirm.confidence:.2g}"
+        level = "" if winner.p_value is None else f", p {least(winner.p_value)} against {1 - confirm.confidence:.2g}"
         return (
             f"{winner.name} wins: {metric} {winner.mean:.4g} against the base recipe's {base.mean:.4g} "
             f"(means of {len(winner.scores)} seeds, seed noise ±{spread}{level})"

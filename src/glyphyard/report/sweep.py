@@ -120,7 +120,7 @@ def _contender(one: dict[str, Any], form: Format, base: bool) -> dict[str, Any]:
         "values": "" if base else _values(one["values"]),
         "mean": form(one["mean"]) if one["mean"] is not None else "–",
         "scores": " · ".join(f"{form(v)} (seed {s})" for s, v in zip(one["seeds"], one["scores"], strict=True)),
-        "p_value": "" if one["p_value"] is None else f"{one['p_value']:.3g}",
+        "p_value": "" if one["p_value"] is None else ("< 0.001" if one["p_value"] < 0.001 else f"{one['p_value']:.3f}"),
         "verdict": "" if base else "beats the base recipe" if one["beats_base"] else "inside the noise",
         "note": one["note"],
     }
