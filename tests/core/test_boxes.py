@@ -84,3 +84,9 @@ def test_taking_by_mask_and_by_number_agree():
 @pytest.mark.parametrize("count", [0, 1])
 def test_suppression_of_few(count):
     assert len(suppress(some_boxes(3, count), np.ones(count), 0.5)) == count
+
+
+def test_as_many_boxes_stay_as_are_asked_for():
+    boxes = np.array([[i * 20, 0, i * 20 + 10, 10] for i in range(6)], float)
+    scores = np.array([0.1, 0.9, 0.5, 0.7, 0.3, 0.2])
+    assert suppress(boxes, scores, 0.5, most=3).tolist() == suppress(boxes, scores, 0.5).tolist()[:3] == [1, 3, 2]

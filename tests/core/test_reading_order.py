@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glyphyard.core.reading_order import read_characters, reading_order, rows_of
+from glyphyard.core.reading_order import plate_rows, read_characters, reading_order, rows_of
 
 
 def line_of(text: str, x: float, y: float, pitch: float = 12, height: float = 20) -> tuple[list[list[float]], list[str]]:
@@ -30,6 +30,16 @@ def test_a_plate_of_one_or_two_rows_is_read_whatever_the_order_and_the_tilt(orde
     boxes, text = turned(upper[0] + lower[0], degrees), upper[1] + lower[1]
     assert len(rows_of(boxes)) == 1 + two
     assert read_characters(boxes[list(order)], [text[i] for i in order]) == "MH12AB934"
+
+
+@given(st.permutations(range(10)), st.floats(-20, 20), st.floats(0, 25), st.booleans())
+def test_gaps_in_a_tilted_row_do_not_part_it(order, degrees, gap, two):
+    first, second, third = line_of("DL", 0, 0), line_of("1N", 30 + gap, 0), line_of("4268AB", 70 + 2 * gap, 0)
+    if two:
+        third = line_of("4268AB", 5, 27)
+    boxes, text = turned(first[0] + second[0] + third[0], degrees), first[1] + second[1] + third[1]
+    assert len(plate_rows(boxes)) == 1 + two
+    assert read_characters(boxes[list(order)], [text[i] for i in order]) == "DL1N4268AB"
 
 
 def test_a_small_dash_between_tall_characters_stays_in_their_row():

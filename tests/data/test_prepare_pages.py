@@ -1,8 +1,7 @@
-"""Prepared pages: one folder for one content, wherever it lies; made once, and readable by its own source."""
+"""Prepared pages: one folder for one content, wherever it lies; made once, readable by its own source and by its rows."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import numpy as np
 import pytest
 
 from glyphyard.core.errors import BadInput
-from glyphyard.data.prepare_pages import prepare_pages
+from glyphyard.core.records import DatasetManifest
+from glyphyard.data.page_rows import read_rows
+from glyphyard.data.prepare_pages import identify_pages, prepare_pages
 from glyphyard.data.sources.yolo_folder import list_yolo_folder
 from glyphyard.recipe.dataset import DatasetConfig, SplitConfig, SyntheticPages, YoloFolder
 
@@ -34,31 +35,54 @@ def real(folder: Path) -> YoloFolder:
     return YoloFolder(kind="yolo_folder", name="real", folder=folder)
 
 
+def prepare(config: DatasetConfig, store: Path, **options: object) -> Path:
+    return prepare_pages(config, 300, store, in_process=True, **options)  # type: ignore[arg-type]
+
+
 def test_the_same_content_is_prepared_once_wherever_it_lies(tmp_path):
-    first = prepare_pages(dataset(real(pages(tmp_path / "a"))), tmp_path / "store")
+    first = prepare(dataset(real(pages(tmp_path / "a"))), tmp_path / "store")
     stamp = (first / "manifest.json").stat().st_mtime_ns
     shutil.move(tmp_path / "a", tmp_path / "moved")
-    assert prepare_pages(dataset(real(tmp_path / "moved")), tmp_path / "store") == first
+    assert prepare(dataset(real(tmp_path / "moved")), tmp_path / "store") == first
     assert (first / "manifest.json").stat().st_mtime_ns == stamp
+    assert first.name == identify_pages(dataset(real(tmp_path / "moved")), 300, tmp_path / "store")
     (tmp_path / "moved" / "labels" / "3.txt").write_text("0 0.5 0.5 0.5 0.3\n")
-    assert prepare_pages(dataset(real(tmp_path / "moved")), tmp_path / "store") != first
+    assert prepare(dataset(real(tmp_path / "moved")), tmp_path / "store") != first
 
 
 def test_real_and_drawn_pages_share_a_folder_that_reads_back(tmp_path):
-    said: list[str] = []
+    done: list[tuple[int, int]] = []
     drawn = SyntheticPages(kind="synthetic_pages", name="drawn", count=2, splits=("train",))
-    folder = prepare_pages(dataset(real(pages(tmp_path / "a")), drawn), tmp_path / "store", say=said.append)
+    store = tmp_path / "store"
+    folder = prepare(dataset(real(pages(tmp_path / "a")), drawn), store, progress=lambda n, of: done.append((n, of)))
     listed = list_yolo_folder(real(folder))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert len(listed) == sum(manifest["pages"].values()) == 14
+    manifest = DatasetManifest.read(folder / "manifest.json")
+    assert len(listed) == sum(split.rows for split in manifest.splits.values()) == 14
     assert not any(p.problems for p in listed)
     assert all(p.split and p.annotations for p in listed)
-    assert len(manifest["files"]) == 28
-    assert said[-1].startswith(f"dataset {manifest['fingerprint']}")
+    assert manifest.classes == ["handwriting"]
+    assert done == [(2, 2)]
     assert cv2.imread(str(folder / "boxes.png")) is not None
+
+
+def test_rows_say_what_stands_on_each_page(tmp_path):
+    folder = prepare(dataset(real(pages(tmp_path / "a"))), tmp_path / "store")
+    manifest = DatasetManifest.read(folder / "manifest.json")
+    every = [row for split in manifest.splits for row in read_rows(folder, manifest, split)]
+    assert len(every) == 12
+    assert all((row.width, row.height, row.source) == (80, 60, "real") and row.image.is_file() for row in every)
+    assert all(row.boxes.tolist() == [[20, 22.5, 60, 37.5]] and row.classes.tolist() == [0] for row in every)
+    assert len({row.group for row in every}) == 12
 
 
 def test_an_empty_split_is_refused(tmp_path):
     with pytest.raises(BadInput, match="split came out empty"):
-        prepare_pages(dataset(real(pages(tmp_path / "a", 1))), tmp_path / "store")
+        prepare(dataset(real(pages(tmp_path / "a", 1))), tmp_path / "store")
     assert not (tmp_path / "store").exists()
+
+
+def test_rows_of_crops_are_no_pages(tmp_path):
+    folder = prepare(dataset(real(pages(tmp_path / "a"))), tmp_path / "store")
+    manifest = DatasetManifest.read(folder / "manifest.json")
+    with pytest.raises(BadInput, match="holds no prepared pages"):
+        read_rows(folder, DatasetManifest.from_json(manifest.to_json() | {"pixels": {"height": 32}}, "manifest"), "train")

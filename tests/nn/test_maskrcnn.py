@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from glyphyard.core.errors import BadInput
-from glyphyard.nn.maskrcnn import TERMS, find_weights, group_norm, load_weights, mask_rcnn
+from glyphyard.nn.maskrcnn import TERMS, find_weights, load_weights, mask_rcnn
 from glyphyard.recipe.maskrcnn import MaskRcnnConfig
 
 LITTLE = {"min_side_px": 64, "max_side_px": 96, "anchors_px": (8, 16, 32, 64), "pyramid": 32, "box_hidden": 64}
@@ -110,11 +110,6 @@ def test_strange_weights_are_refused(tmp_path):
     for name in ("torn.pth", "other.pth", "strange.pth", "pickle.pth"):
         with pytest.raises(BadInput, match="GY077"):
             load_weights(network, tmp_path / name)
-
-
-@pytest.mark.parametrize(("channels", "groups"), [(64, 16), (16, 4), (24, 4), (40, 8), (2048, 32)])
-def test_groups_hold_four_channels_or_more(channels, groups):
-    assert group_norm(channels).num_groups == groups
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,11 @@ RESTORER = [
     "dataset.low_resolution={scale: 2}",
     "stages=[{name: main, epochs: 1, losses: [{term: l1}], train: [generator], select: loss}]",
 ]
+DETECTOR = [
+    "task=detection",
+    "dataset.sources=[{name: made, kind: synthetic_pages, count: 10}]",
+    "stages=[{name: main, epochs: 1, select: map}]",
+]
 BREACHES = [
     ("GY001", ["augmentation.horizontal_flip=true"], ["horizontal_flip", "recognition"]),
     ("GY002", ["stages=[{name: a, epochs: 1}, {name: a, epochs: 1}]"], ["'a'"]),
@@ -57,6 +62,10 @@ BREACHES = [
     ("GY063", ["stages.0.hard_mining={}"], ["hard_mining", "recognition", "ctc"]),
     ("GY064", ["stages.0.init=/nowhere/best.pt"], ["/nowhere/best.pt", "main"]),
     ("GY076", ["dataset.sources=[{name: made, kind: polygon_csv, folder: plates}]"], ["polygon_csv", "recognition"]),
+    ("GY073", [*DETECTOR, "stages.0.steps=5", "stages.0.epochs=null"], ["steps 5", "detection"]),
+    ("GY074", [*DETECTOR, "augmentation.gamma=0.2"], ["augmentation.gamma", "rotate_deg"]),
+    ("GY075", [*DETECTOR, "export.targets=[{name: thor_jp7}]"], ["1 targets", "detection"]),
+    ("GY078", [*DETECTOR, "stages.0.guards=[{metric: map, min: 0.1, action: rollback}]"], ["rollback", "detection"]),
     ("GY011", ["dataset.equivalences=['1I']"], ["1I", "little"]),
 ]
 
@@ -129,7 +138,16 @@ def test_a_baseline_of_other_terms_is_found_before_the_training(write_recipe: Wr
 def test_every_law_has_a_code_of_its_own_and_a_test() -> None:
     codes = [(law.__doc__ or "").partition(":")[0] for law in LAWS]
     assert len(set(codes)) == len(codes)
-    assert set(codes) == {code for code, _, _ in BREACHES} | {"GY012", "GY030", "GY031", "GY032"}
+    assert set(codes) == {code for code, _, _ in BREACHES} | {
+        "GY012",
+        "GY030",
+        "GY031",
+        "GY032",
+        "GY079",
+        "GY080",
+        "GY081",
+        "GY082",
+    }
 
 
 def test_a_password_is_refused_without_being_told(write_recipe: Write) -> None:

@@ -4,7 +4,8 @@
     .venv/bin/python tools/bench/bench_edge.py --bundle runs/…/bundle # yours
     .venv/bin/python tools/bench/bench_edge.py --peer-onnx cct_xs.onnx # and fast-plate-ocr's, exported by its own exporter
 
-Weights do not change how long a network takes, so the untrained one will do. All ratios are of medians, measured in turns.
+Weights do not change how long a network takes, so the untrained one will do. What is timed is what a bundle runs on a CPU: its
+model_cpu.onnx where it has one. All ratios are of medians, measured in turns.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ def untrained_bundle(folder: Path) -> Path:
     from glyphyard.core.files import sha256_bytes, write_json
     from glyphyard.core.pixels import PixelContract
     from glyphyard.edge.bundle import Golden, pack_golden
-    from glyphyard.edge.manifest import describe
+    from glyphyard.edge.manifest import CPU_MODEL, describe
     from glyphyard.export.bundle import for_inference_parts
+    from glyphyard.export.cpu_graph import int8_lstms
     from glyphyard.export.onnx_graph import export_onnx
     from glyphyard.recipe.load import load_recipe
     from glyphyard.tasks.catalogue import task_of
@@ -46,13 +48,16 @@ def untrained_bundle(folder: Path) -> Path:
     torch.manual_seed(0)
     task = task_of(recipe)
     spec = task.export_spec(for_inference_parts(task.build()))
-    data = export_onnx(spec, recipe.export.opset).SerializeToString(deterministic=True)
+    model = export_onnx(spec, recipe.export.opset)
+    data = model.SerializeToString(deterministic=True)
     image, alphabet = recipe.dataset.image, recipe.dataset.the_alphabet()
     pixels = PixelContract(image.height, image.width, image.channels, image.interpolation)
     crops = [pixels.resize(crop) for crop in plates(4)]
     logits = OnnxSession(data, "model.onnx").run(pixels.batch(crops))
     golden = Golden(np.stack(crops), [r.text for r in decoder_of(spec.decode)(logits, alphabet)], logits)
     packed = {"model.onnx": data, "golden.npz": pack_golden(golden)}
+    if recipe.export.cpu != "fp32":  # all units: which can go only a trained network says
+        packed[CPU_MODEL] = int8_lstms(model).SerializeToString(deterministic=True)
     files = {name: sha256_bytes(content) for name, content in packed.items()}
     for name, content in packed.items():
         (folder / name).write_bytes(content)
@@ -142,14 +147,15 @@ def measure(bundle: Path, peer: Path | None, say: Callable[[str], None] = print)
     if peer is None:
         say("edge: CRNN ÷ fast-plate-ocr cct_xs_v1: not measured, give --peer-onnx (wanted: at most 0.5)")
     else:
-        session = OnnxSession.of(opened)
+        session, portable = OnnxSession.of(opened), OnnxSession.of(opened, portable=True)
         batch = opened.pixels.batch([opened.pixels.resize(crops[0])])
-        theirs, ours = peer_run(peer), lambda: session.run(batch)
-        turns = [(p50_ms(ours), p50_ms(theirs)) for _ in range(TURNS)]
-        mine, other = (statistics.median(column) for column in zip(*turns, strict=True))
+        runs = (lambda: session.run(batch), lambda: portable.run(batch), peer_run(peer))
+        turns = [[p50_ms(run) for run in runs] for _ in range(TURNS)]
+        mine, fp32, other = (statistics.median(column) for column in zip(*turns, strict=True))
         ratios["peer"] = mine / other
         say(
-            f"edge: CRNN {mine:.3f} ms ÷ {peer.name} {other:.3f} ms, one thread, batch 1 = {ratios['peer']:.2f} (wanted: at most 0.5)"
+            f"edge: CRNN ({session.file}) {mine:.3f} ms ÷ {peer.name} {other:.3f} ms, one thread, batch 1 = {ratios['peer']:.2f} "
+            f"(wanted: at most 0.5; model.onnx {fp32:.3f} ms = {fp32 / other:.2f})"
         )
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < CORES:

@@ -13,15 +13,17 @@ from glyphyard.cli.options import json_option, load, print_json, recipe_options,
 @recipe_options
 @store_option
 @json_option
-def audit(recipe: Path, labels: tuple[Path, ...], overrides: tuple[str, ...], store: Path, as_json: bool) -> None:
+def audit(
+    recipe: Path, labels: tuple[Path, ...], profile: str | None, overrides: tuple[str, ...], store: Path, as_json: bool
+) -> None:
     """Prepare the recipe's data and print what the audit found; too many bad rows end with status 2."""
     from glyphyard.core.files import read_json
-    from glyphyard.data.prepare import prepare
+    from glyphyard.data.catalogue import preparer_of
 
-    loaded = load(recipe, overrides, labels)
+    loaded = load(recipe, overrides, labels, profile)
     time_steps = loaded.model.time_steps(loaded.dataset.image.width)
     say = (lambda line: click.echo(line, err=True)) if as_json else click.echo
-    folder = prepare(loaded.dataset, time_steps, store.absolute(), in_process=True, say=say)
+    folder = preparer_of(loaded.task).prepare(loaded.dataset, time_steps, store.absolute(), in_process=True, say=say)
     if as_json:
         print_json(read_json(folder / "audit.json"))
     else:

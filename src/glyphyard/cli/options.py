@@ -25,6 +25,7 @@ labels_option = click.option(
     metavar="FILE",
     help="Your own `path<TAB>text` file: it joins the sources, alone gives the held-out set, and synthetic plates only train.",
 )
+profile_option = click.option("--profile", metavar="NAME", help="Lay one of the recipe's own `profiles` onto it, before --set.")
 store_option = click.option(
     "--store", type=click.Path(path_type=Path), default=Path("runs"), envvar="GLYPHYARD_STORE", show_default=True, show_envvar=True,
     help="Folder of all runs, prepared datasets and the embedded registry.",
@@ -34,14 +35,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def recipe_options(function: FC) -> FC:
     """Add the recipe and what may change it."""
-    return recipe_argument(labels_option(set_option(function)))
+    return recipe_argument(labels_option(profile_option(set_option(function))))
 
 
-def load(recipe: Path, overrides: tuple[str, ...], labels: tuple[Path, ...]) -> Recipe:
-    """Load a recipe with its overrides and the user's own labels."""
+def load(recipe: Path, overrides: tuple[str, ...], labels: tuple[Path, ...], profile: str | None = None) -> Recipe:
+    """Load a recipe with its profile, its overrides and the user's own labels."""
     from glyphyard.recipe.load import load_recipe
 
-    return load_recipe(recipe, overrides, labels)
+    return load_recipe(recipe, overrides, labels, profile)
 
 
 def console(**options: Any) -> Console:

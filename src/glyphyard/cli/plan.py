@@ -21,9 +21,11 @@ WIDTH = 100
 @recipe_options
 @store_option
 @json_option
-def plan(recipe: Path, labels: tuple[Path, ...], overrides: tuple[str, ...], store: Path, as_json: bool) -> int:
+def plan(
+    recipe: Path, labels: tuple[Path, ...], profile: str | None, overrides: tuple[str, ...], store: Path, as_json: bool
+) -> int:
     """Print the resolved recipe, the steps, the cadence, feasibility and resources; start nothing."""
-    return show_plan(load(recipe, overrides, labels), store.absolute(), as_json)
+    return show_plan(load(recipe, overrides, labels, profile), store.absolute(), as_json)
 
 
 def show_plan(recipe: Recipe, store: Path, as_json: bool) -> int:
@@ -61,7 +63,7 @@ def _print(recipe: Recipe, plan: Plan) -> None:
     line(
         "audit",
         ", ".join(f"{n} {kind}" for kind, n in plan.findings.items())
-        or "nothing wrong with the labels (images are not opened here)",
+        or ("nothing wrong" if "regions" in plan.labels else "nothing wrong with the labels (images are not opened here)"),
     )
     for finding in plan.first_findings:
         line("", finding)
@@ -73,6 +75,10 @@ def _print(recipe: Recipe, plan: Plan) -> None:
 
 
 def _print_labels(labels: dict[str, Any], line: Callable[[str, str], None]) -> None:
+    if "regions" in labels:
+        regions = ", ".join(f"{n} {name}" for name, n in labels["regions"].items())
+        line("regions", f"{regions or 'none'} on {labels['looked_at']} listed pages, {labels['drawn']} more pages are drawn")
+        return
     if not labels["looked_at"]:
         line("ctc", f"{labels['time_steps']} time steps; no listed labels to check, rendered plates have few characters")
         line("charset", labels["alphabet"])

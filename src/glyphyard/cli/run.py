@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from glyphyard.cli.options import console, labels_option, load, print_json, set_option, store_option
+from glyphyard.cli.options import console, labels_option, load, print_json, profile_option, set_option, store_option
 
 
 @click.command(epilog="Example: glyphyard run recipes/florida_crnn.yaml --labels labels.txt --set runtime.workers=2")
 @click.argument("recipe", required=False, type=click.Path(path_type=Path))
 @labels_option
+@profile_option
 @set_option
 @store_option
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped (its folder or name) in place of a recipe.")
@@ -30,6 +31,7 @@ from glyphyard.cli.options import console, labels_option, load, print_json, set_
 def run(
     recipe: Path | None,
     labels: tuple[Path, ...],
+    profile: str | None,
     overrides: tuple[str, ...],
     store: Path,
     resume: str | None,
@@ -46,8 +48,9 @@ def run(
     """
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
-    if resume and (start or origin):
-        raise click.UsageError("--resume goes on in the run's own folder; --start and --from are for a new run of a RECIPE")
+    if resume and (start or origin or profile):
+        told = "--start, --from and --profile are for a new run of a RECIPE"
+        raise click.UsageError(f"--resume goes on in the run's own folder; {told}")
     from glyphyard.pipeline.store import new_run, only_one, open_run, recipe_of
 
     store = store.absolute()
@@ -55,7 +58,7 @@ def run(
         from glyphyard.pipeline.origin import start_overrides
 
         overrides = (*start_overrides(start, origin, store), *overrides)
-    loaded = load(recipe, overrides, labels) if recipe else recipe_of(open_run(resume or "", store))
+    loaded = load(recipe, overrides, labels, profile) if recipe else recipe_of(open_run(resume or "", store))
     if only_plan:
         from glyphyard.cli.plan import show_plan
 

@@ -84,10 +84,12 @@ def _over_union(shared_NM: np.ndarray, a_N: np.ndarray, b_M: np.ndarray) -> np.n
     return np.divide(shared_NM, union, out=np.zeros_like(shared_NM), where=union > 0)
 
 
-def suppress(boxes_N4: np.ndarray, scores_N: np.ndarray, iou: float, classes_N: np.ndarray | None = None) -> np.ndarray:
+def suppress(
+    boxes_N4: np.ndarray, scores_N: np.ndarray, iou: float, classes_N: np.ndarray | None = None, most: int | None = None
+) -> np.ndarray:
     """Return the numbers of the boxes that stay, the surest first: one that overlaps a surer one by more than `iou` goes.
 
-    Greedy; with `classes_N` a box only yields to one of its own class. Equal scores keep their order.
+    Greedy; with `classes_N` a box only yields to one of its own class. Equal scores keep their order. At most `most`.
     """
     order = np.argsort(-scores_N, kind="stable")[:MAX_CANDIDATES]
     boxes = np.asarray(boxes_N4, np.float64)[order]
@@ -96,6 +98,8 @@ def suppress(boxes_N4: np.ndarray, scores_N: np.ndarray, iou: float, classes_N: 
     for i in range(len(order)):
         if not alive[i]:
             continue
+        if most is not None and len(kept) == most:
+            break
         kept.append(order[i])
         rest = i + 1 + np.flatnonzero(alive[i + 1 :])
         low, high = np.maximum(boxes[rest, :2], boxes[i, :2]), np.minimum(boxes[rest, 2:], boxes[i, 2:])

@@ -137,6 +137,15 @@ def _last_best(value_TG: np.ndarray) -> np.ndarray:
     return columns - 1 - value_TG[:, ::-1].argmax(1) if columns else np.zeros(len(value_TG), np.int64)
 
 
+def pooled(matches: Sequence[Matches]) -> Matches:
+    """Return the matches of several classes as one list: what precision and recall over all objects stand on."""
+    scores = np.concatenate([m.scores for m in matches])
+    order = np.argsort(-scores, kind="stable")
+    image = np.concatenate([m.image for m in matches])[order]
+    hit, counts = (np.concatenate([getattr(m, name) for m in matches], axis=1)[:, order] for name in ("hit", "counts"))
+    return Matches(scores[order], image, hit, counts, np.sum([m.objects for m in matches], axis=0))
+
+
 def average_precision(matches: Matches, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the average precision at each overlap, (T,): the mean of precision at 101 recalls; NaN without any object.
 

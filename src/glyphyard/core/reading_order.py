@@ -11,6 +11,8 @@ import numpy as np
 
 SAME_ROW = 0.5  # vertical overlap of neighbours in a row, as a share of the lower one's height
 SHRINK = 0.25  # share of a box's height that may overlap the next line (descenders, skew)
+TILT_DEG = 24  # a plate is tilted by at most as much
+LEVEL_FIRST = 0.01  # what a degree of tilt costs, in rows
 GUTTER = 0.6  # width of the gap between two columns, in median box heights
 
 
@@ -36,9 +38,32 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float(shared / max(min(a[3] - a[1], b[3] - b[1]), 1e-9))
 
 
+def plate_rows(boxes_N4: np.ndarray) -> list[list[int]]:
+    """Return the rows of a plate's characters, however the plate is tilted: see `rows_of`.
+
+    Of several tilts it is the one at which rows are few and level, and of equal ones the least. A gap in a tilted row would
+    part it otherwise: its halves stand at different heights.
+    """
+    boxes = np.asarray(boxes_N4, np.float64).reshape(-1, 4)
+    if len(boxes) < 3:
+        return rows_of(boxes)
+    height = max(float(np.median(boxes[:, 3] - boxes[:, 1])), 1e-9)
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    best: tuple[float, list[list[int]]] = (np.inf, [])
+    for degrees in sorted(range(-TILT_DEG, TILT_DEG + 1, 3), key=abs):
+        drop = np.tan(np.radians(degrees)) * (middle[:, 0] - middle[:, 0].mean())
+        rows = rows_of(boxes - np.outer(drop, [0, 1, 0, 1]))
+        level = middle[:, 1] - drop
+        uneven = sum(float(np.square(level[row] - level[row].mean()).sum()) for row in rows) / height**2
+        cost = len(rows) + uneven + LEVEL_FIRST * abs(degrees)
+        if cost < best[0]:
+            best = (cost, rows)
+    return best[1]
+
+
 def read_characters(boxes_N4: np.ndarray, characters: Sequence[str]) -> str:
     """Return the text of a plate from its characters: row after row, left to right."""
-    return "".join(characters[i] for row in rows_of(boxes_N4) for i in row)
+    return "".join(characters[i] for row in plate_rows(boxes_N4) for i in row)
 
 
 def reading_order(boxes_N4: np.ndarray) -> list[int]:

@@ -33,11 +33,11 @@ def decode_yolo(output_BKA: np.ndarray, classes: int, rule: BoxRule) -> list[Det
 
 
 def _read(image_KA: np.ndarray, rule: BoxRule) -> Detections:
-    kinds = image_KA[4:].argmax(0)
+    labels = image_KA[4:].argmax(0)
     scores = image_KA[4:].max(0)
     # NaN compares false, so it never passes; an infinite side would.
     wanted = np.flatnonzero((scores >= rule.confidence) & np.isfinite(image_KA[:4]).all(0))
     boxes = to_corners(image_KA[:4, wanted].T.astype(np.float64))
-    found = Detections(boxes, scores[wanted].astype(np.float64), kinds[wanted].astype(np.int64))
-    kept = suppress(found.boxes, found.scores, rule.iou, None if rule.across_classes else found.classes)
-    return found.take(kept[: rule.most])
+    found = Detections(boxes, scores[wanted].astype(np.float64), labels[wanted].astype(np.int64))
+    kinds = None if rule.across_classes else found.classes
+    return found.take(suppress(found.boxes, found.scores, rule.iou, kinds, rule.most))

@@ -31,10 +31,17 @@ def to_float(images_u8: Tensor) -> Tensor:
 
 def augment(images_u8: Tensor, config: AugmentationConfig, dice: Generator) -> Tensor:
     """Turn (B,H,W) or (B,H,W,3) uint8 into augmented (B,C,H,W) float32 in [0, 1]; `dice` is a generator on the CPU."""
+    return augment_traced(images_u8, config, dice)[0]
+
+
+def augment_traced(images_u8: Tensor, config: AugmentationConfig, dice: Generator) -> tuple[Tensor, np.ndarray | None]:
+    """Do the same and say where pixels came from, for outlines to follow (`follow`): see `_origins`; None if nothing moved."""
     images = to_float(images_u8)
     drawn = torch.rand((DRAWS, len(images)), generator=dice).numpy()
     signed = drawn * 2 - 1
-    images = _move(images, config, signed[:8])
+    origins = _origins(config, signed[:8], *images.shape[-2:])
+    if origins is not None:
+        images = _move(images, origins, bool(config.perspective))
     images = _relight(images, config, signed[8:11], drawn[11])
     if config.blur_sigma_px:
         images = blur(images, config.blur_sigma_px * drawn[12], config.blur_sigma_px)
@@ -44,27 +51,49 @@ def augment(images_u8: Tensor, config: AugmentationConfig, dice: Generator) -> T
         images = _add_noise(images, config.noise_std * drawn[14], dice)
     if config.erase:
         images = _erase(images, config.erase, drawn[15:])
-    return _recolour(images, config.saturation, dice) if config.saturation and images.shape[1] == 3 else images
+    if config.saturation and images.shape[1] == 3:
+        images = _recolour(images, config.saturation, dice)
+    return images, origins
 
 
-def _move(images: Tensor, config: AugmentationConfig, signed_8B: np.ndarray) -> Tensor:
-    """Rotate, shear, scale, shift and tilt in one resampling; what comes in from outside repeats the border."""
+def follow(points_BK2: np.ndarray, origins_B33: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return where points (B,K,2), x and y in pixels, stand after the move that `augment_traced` told of."""
+    size = np.array([width, height], np.float64)
+    units = np.concatenate([points_BK2 / size * 2 - 1, np.ones((*points_BK2.shape[:2], 1))], axis=2)
+    moved = units @ np.linalg.inv(origins_B33.astype(np.float64)).transpose(0, 2, 1)
+    return (moved[..., :2] / moved[..., 2:] + 1) / 2 * size
+
+
+def _origins(config: AugmentationConfig, signed_8B: np.ndarray, height: int, width: int) -> np.ndarray | None:
+    """Return where each pixel comes from as a homography (B,3,3) in grid_sample's units (±1 is the border); None: nothing moves.
+
+    Rotation, shear, scale, shift and tilt are one map; angles are true in pixels.
+    """
     if not (config.rotate_deg or config.shear_deg or config.scale or config.translate or config.perspective):
-        return images
-    height, width = images.shape[-2:]
+        return None
     angle, tan = signed_8B[0] * math.radians(config.rotate_deg), np.tan(signed_8B[1] * math.radians(config.shear_deg))
     scale_x, scale_y = 1 + signed_8B[2:4] * config.scale
     shift_x, shift_y = signed_8B[4:6] * 2 * config.translate
     cos, sin, aspect = np.cos(angle), np.sin(angle), width / height
-    # Where a pixel comes from, in grid_sample's units (±1 is the border); angles are true in pixels. The two planes lie
-    # one after the other: writing them interleaved, as grid_sample sees them, takes several times as long.
+    tilt_x, tilt_y = _tilt(config.perspective, signed_8B[6:8])
+    rows = (
+        (cos * scale_x, (tan * cos - sin) * scale_y / aspect, shift_x),
+        (sin * scale_x * aspect, (tan * sin + cos) * scale_y, shift_y),
+        (tilt_x, tilt_y, np.ones_like(angle)),
+    )
+    return np.stack([np.stack(row, axis=-1) for row in rows], axis=1)
+
+
+def _move(images: Tensor, origins_B33: np.ndarray, tilted: bool) -> Tensor:
+    """Resample once by a homography; what comes in from outside repeats the border."""
+    height, width = images.shape[-2:]
+    # The planes lie one after the other: writing them interleaved, as grid_sample sees them, takes several times as long.
     planes = images.new_empty(2, len(images), height, width)
-    _ramp(planes[0], cos * scale_x, (tan * cos - sin) * scale_y / aspect, shift_x)
-    _ramp(planes[1], sin * scale_x * aspect, (tan * sin + cos) * scale_y, shift_y)
-    if config.perspective:
+    for plane, row in zip(planes, (0, 1), strict=True):
+        _ramp(plane, *origins_B33[:, row].T)
+    if tilted:
         depth = torch.empty_like(planes[0])
-        tilt_x, tilt_y = _tilt(config.perspective, signed_8B[6:8])
-        _ramp(depth, tilt_x, tilt_y, np.ones_like(angle))
+        _ramp(depth, *origins_B33[:, 2].T)
         planes /= depth
     return functional.grid_sample(images, planes.permute(1, 2, 3, 0), mode="bilinear", padding_mode="border", align_corners=False)
 

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from glyphyard.data.page_set import PageSet, gather_pages
+from glyphyard.data.plate_set import gather_plates
 from glyphyard.data.prepare import dataset_fingerprint, prepare
+from glyphyard.data.prepare_outlines import identify_outlines, prepare_outlines
+from glyphyard.data.prepare_pages import identify_pages, prepare_pages
+from glyphyard.recipe.dataset import DatasetConfig
 
 
 @dataclass(frozen=True)
@@ -18,10 +23,13 @@ class Preparer:
 
     prepare: Callable[..., Path]
     identify: Callable[..., str]
+    gather: Callable[[DatasetConfig], PageSet] = gather_pages  # where the data are pages: what `plan` counts
 
 
 CROPS = Preparer(prepare, dataset_fingerprint)
-PREPARERS: dict[str, Preparer] = {"recognition": CROPS, "super_resolution": CROPS}
+PAGES = Preparer(prepare_pages, identify_pages)
+OUTLINES = Preparer(prepare_outlines, identify_outlines, lambda dataset: gather_plates(dataset).as_pages())
+PREPARERS: dict[str, Preparer] = {"recognition": CROPS, "super_resolution": CROPS, "detection": PAGES, "segmentation": OUTLINES}
 
 
 def preparer_of(task: str) -> Preparer:

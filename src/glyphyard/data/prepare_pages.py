@@ -5,44 +5,70 @@ Images stay encoded as they were: a detector's library reads, resizes and augmen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
+from glyphyard.core.boxes import to_corners
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import fingerprint, make_folder, sha256_bytes, sha256_file, write_json
+from glyphyard.core.records import DatasetManifest
 from glyphyard.data.drawn_pages import CLASS, Drawing, draw_all
 from glyphyard.data.findings import told
 from glyphyard.data.fingerprint import dataset_folder
+from glyphyard.data.page_rows import PIXELS, PreparedPage, write_rows
 from glyphyard.data.page_set import PageSet, gather_pages
-from glyphyard.data.region_audit import MarkedPage
+from glyphyard.data.region_audit import MarkedPage, measure_image
 from glyphyard.data.region_masks import sheet_of
 from glyphyard.data.workplace import workplace
-from glyphyard.data.yolo_folder_writer import label_lines, make_folders, put_page, write_yaml
+from glyphyard.data.yolo_folder_writer import FOLDERS, label_lines, make_folders, put_page, write_yaml
 from glyphyard.recipe.dataset import SPLITS, DatasetConfig, Split
 
-PREPARE_VERSION = 1  # raise it when the same input gives another folder
+PREPARE_VERSION = 2  # raise it when the same input gives another folder
 CHUNK = 25
 SHOWN = 24
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page on its way into the folder: its file's name there, and where it came from."""
+
+    split: Split
+    name: str
+    source: str
+    path: str
+    group: str
+
+
+def identify_pages(dataset: DatasetConfig, time_steps: int, store: Path) -> str:
+    """Return the name of the prepared pages; `time_steps` plays no part."""
+    found = gather_pages(dataset)
+    return _identity(found, _names(found))
 
 
 def prepare_pages(
     dataset: DatasetConfig,
+    time_steps: int,
     store: Path,
     *,
     need: tuple[Split, ...] = ("train", "validation"),
-    workers: int | None = 1,
+    in_process: bool = False,
     say: Callable[[str], None] = lambda line: None,
+    progress: Progress | None = None,
 ) -> Path:
-    """Return the folder of the prepared pages: dataset.yaml, images/, labels/, audit.json, boxes.png and manifest.json.
+    """Return the folder of the prepared pages: dataset.yaml, images/, labels/, *.parquet, audit.json, boxes.png, manifest.json.
 
-    Classes are the labels that occur, in order. Drawn pages are drawn by `workers` processes. Too many bad regions, and a
-    split in `need` that comes out empty, are a `BadInput`.
+    Classes are the labels that occur, in order. Drawn pages are drawn by as many processes as there are cores, or in this
+    one. Too many bad regions, and a split in `need` that comes out empty, are a `BadInput`.
     """
     found = gather_pages(dataset)
     names = _names(found)
@@ -56,16 +82,10 @@ def prepare_pages(
         say(line)
     if not (target / "manifest.json").is_file():
         with workplace(target) as folder:
-            _write(folder, found, names, workers)
+            entries = _write(folder, found, names, 1 if in_process else None, progress)
             write_json(folder / "audit.json", found.report())
-            files = {
-                str(p.relative_to(folder)): sha256_file(p)
-                for kind in ("images", "labels")
-                for p in sorted((folder / kind).rglob("*.*"))
-            }
-            content = {"schema_version": 1, "fingerprint": identity, "names": list(names), "pages": counts, "files": files}
-            write_json(folder / "manifest.json", content)
-    say(f"dataset {identity}: " + " · ".join(f"{n:,} {split}" for split, n in counts.items()) + " pages")
+            sources = [source.name for source in dataset.sources]
+            _manifest(folder, identity, sources, names, found, entries).write(folder / "manifest.json")
     return target
 
 
@@ -78,11 +98,12 @@ def _identity(found: PageSet, names: Sequence[str]) -> str:
     """Name the content: images by their bytes, boxes to a hundredth of a pixel, drawn pages by seed, index and code."""
     pages = {
         split: sorted(
-            [p.sha256, list(p.labels), [[round(float(v), 2) for v in box] for box in p.boxes]] for p in found.pages[split]
+            [p.page.source, p.sha256, list(p.labels), [[round(float(v), 2) for v in box] for box in p.boxes]]
+            for p in found.pages[split]
         )
         for split in SPLITS
     }
-    drawn: dict[str, Any] = {split: [list(p.render or ()) for p in found.drawn[split]] for split in SPLITS}
+    drawn: dict[str, Any] = {split: [[p.source, *(p.render or ())] for p in found.drawn[split]] for split in SPLITS}
     if any(drawn.values()):
         room = Path(__file__).parent / "synth"
         files = [
@@ -95,29 +116,77 @@ def _identity(found: PageSet, names: Sequence[str]) -> str:
     return fingerprint({"prepare_pages": PREPARE_VERSION, "names": list(names), "pages": pages, "drawn": drawn})
 
 
-def _write(folder: Path, found: PageSet, names: tuple[str, ...], workers: int | None) -> None:
+def _write(folder: Path, found: PageSet, names: tuple[str, ...], workers: int | None, progress: Progress | None) -> list[Entry]:
+    """Write images and labels, and return what was written, in order."""
     make_folders(folder)
+    entries: list[Entry] = []
     for split in SPLITS:
         for i, page in enumerate(found.pages[split]):
-            file = Path(page.page.file or "")
+            file, listed = Path(page.page.file or ""), page.page
             # Numbered: equal names of two sources would overwrite each other.
-            put_page(folder, split, f"{i:06d}_{file.stem}{file.suffix.lower()}", _unchanged(page, file), _labels(page, names))
-    drawings = [
-        Drawing(folder, page.render, split, f"{page.source}_{page.render[0]}_{page.render[1]:07d}.jpg", names.index(CLASS))
-        for split in SPLITS
-        for page in found.drawn[split]
-        if page.render
-    ]
-    jobs = [drawings[start : start + CHUNK] for start in range(0, len(drawings), CHUNK)]
-    if workers == 1 or len(jobs) < 2:
-        list(map(draw_all, jobs))
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            list(pool.map(draw_all, jobs))
+            name = f"{i:06d}_{file.stem}{file.suffix.lower()}"
+            put_page(folder, split, name, _unchanged(page, file), _labels(page, names))
+            entries.append(Entry(split, name, listed.source, listed.path, listed.group or f"{listed.source}:{listed.path}"))
+    drawings = []
+    for split in SPLITS:
+        for drawn in found.drawn[split]:
+            if drawn.render:
+                name = f"{drawn.source}_{drawn.render[0]}_{drawn.render[1]:07d}.jpg"
+                drawings.append(Drawing(folder, drawn.render, split, name, names.index(CLASS)))
+                entries.append(Entry(split, name, drawn.source, drawn.path, drawn.group or drawn.path))
+    _draw(drawings, workers, progress)
     write_yaml(folder, names)
     every = list(chain.from_iterable(found.pages.values()))
     if every:
         cv2.imwrite(str(folder / "boxes.png"), sheet_of(every, SHOWN))
+    return entries
+
+
+def _draw(drawings: list[Drawing], workers: int | None, progress: Progress | None) -> None:
+    jobs = [drawings[start : start + CHUNK] for start in range(0, len(drawings), CHUNK)]
+    for done, _ in enumerate(_drawn(jobs, workers), 1):
+        if progress:
+            progress(min(done * CHUNK, len(drawings)), len(drawings))
+
+
+def _drawn(jobs: list[list[Drawing]], workers: int | None) -> Iterator[Any]:
+    if workers == 1 or len(jobs) < 2:
+        yield from map(draw_all, jobs)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(draw_all, jobs)
+
+
+def _manifest(
+    folder: Path, identity: str, sources: list[str], names: tuple[str, ...], found: PageSet, entries: list[Entry]
+) -> DatasetManifest:
+    splits = {}
+    for split in SPLITS:
+        pages = [_prepared(folder, i, entry) for i, entry in enumerate(e for e in entries if e.split == split)]
+        splits[str(split)] = write_rows(folder, split, pages, names, with_bytes=split != "train")
+    return DatasetManifest(
+        fingerprint=identity,
+        alphabet="",
+        fold={},
+        pixels=PIXELS,
+        sources=sources,
+        splits=splits,
+        bad_rows=sum(finding.severity == "error" for finding in found.findings),
+        versions={name: version(name) for name in ("glyphyard", "numpy", "opencv-python-headless")},
+        classes=list(names),
+    )
+
+
+def _prepared(folder: Path, number: int, entry: Entry) -> PreparedPage:
+    """Read a written page back as ultralytics will: its size, and the boxes of its label file in pixels."""
+    image = folder / "images" / FOLDERS[entry.split] / entry.name
+    labels = folder / "labels" / FOLDERS[entry.split] / f"{image.stem}.txt"
+    width, height, sha256 = measure_image(image)
+    rows = np.array([line.split() for line in labels.read_text(encoding="utf-8").splitlines()], np.float64).reshape(-1, 5)
+    boxes = to_corners(rows[:, 1:]) * [width, height, width, height]
+    return PreparedPage(
+        number, entry.source, entry.path, entry.group, image, sha256, width, height, boxes, rows[:, 0].astype(np.int64)
+    )
 
 
 def _labels(page: MarkedPage, names: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ COLUMNS = ["id", "pixels", "text", "source"]
 class ResidentSplit:
     """Rows of one rank in order of their ids: images (N,H,W) or (N,H,W,3) uint8, texts, ids (N,) int64, sources.
 
-    `more`: further tensors of N rows: see `low_side`.
+    `more`: further tensors of N rows: see `low_side` and `Outlined`.
     """
 
     images: torch.Tensor
@@ -42,8 +42,8 @@ def split_record(folder: Path, split: str) -> tuple[SplitRecord, tuple[int, ...]
             str(folder), f"this dataset has no {split} split (it has {sorted(manifest.splits)})", f"raise dataset.split.{split}"
         )
     pixels = manifest.pixels
-    shape = (pixels["height"], pixels["width"]) + ((pixels["channels"],) if pixels["channels"] > 1 else ())
-    return manifest.splits[split], shape
+    channels = pixels.get("channels", 3)  # a letterbox's canvas is always in colour
+    return manifest.splits[split], (pixels["height"], pixels["width"]) + ((channels,) if channels > 1 else ())
 
 
 def load_resident(folder: Path, split: str, rank: int = 0, world: int = 1) -> ResidentSplit:
@@ -54,19 +54,44 @@ def load_resident(folder: Path, split: str, rank: int = 0, world: int = 1) -> Re
     texts: list[str] = []
     sources: list[str] = []
     low: list[bytes | None] = []
-    low_shape = low_shape_of(folder)
+    low_shape, outlined = low_shape_of(folder), Outlined.of(folder)
+    outlines: list[str] = []
+    more = [*(["lr_pixels"] if low_shape else []), *(["outlines"] if outlined else [])]
     seen = at = 0
     for shard in record.shards:
-        table = pq.read_table(Path(folder) / shard.path, columns=[*COLUMNS, *(["lr_pixels"] if low_shape else [])])
+        table = pq.read_table(Path(folder) / shard.path, columns=[*COLUMNS, *more])
         mine = np.arange((rank - seen) % world, len(table), world)
         images[at : at + len(mine)] = pixels_of(table["pixels"], shape)[mine]
         ids[at : at + len(mine)] = table["id"].to_numpy()[mine]
         texts += table["text"].take(mine).to_pylist()
         sources += table["source"].take(mine).to_pylist()
         low += table["lr_pixels"].take(mine).to_pylist() if low_shape else []
+        outlines += table["outlines"].take(mine).to_pylist() if outlined else []
         at += len(mine)
         seen += len(table)
-    return ResidentSplit(torch.from_numpy(images), texts, torch.from_numpy(ids), sources, low_side(low, low_shape))
+    tensors = low_side(low, low_shape) | (outlined.padded(outlines) if outlined else {})
+    return ResidentSplit(torch.from_numpy(images), texts, torch.from_numpy(ids), sources, tensors)
+
+
+@dataclass(frozen=True)
+class Outlined:
+    """What the rows' outlines can be: class names by number, and which character counts as which."""
+
+    classes: tuple[str, ...]
+    fold: dict[str, str]
+
+    @classmethod
+    def of(cls, folder: Path) -> Outlined | None:
+        """Return it for a dataset whose rows have outlines, None for others."""
+        manifest = DatasetManifest.read(Path(folder) / "manifest.json")
+        outlined = "prepare_outlines" in manifest.versions
+        return cls(tuple(manifest.classes), manifest.fold) if outlined else None
+
+    def padded(self, rows: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Return "labels" and "outlines" of rows: see outlines.padded."""
+        from glyphyard.data.outlines import padded  # brings OpenCV, which crops do without
+
+        return padded(rows, self.classes, self.fold)
 
 
 def low_shape_of(folder: Path) -> tuple[int, ...]:

@@ -31,6 +31,8 @@ SCHEMA = pa.schema(
 )
 # Rows of a dataset in two resolutions: null where the low side is made anew in every epoch.
 PAIRED_SCHEMA = SCHEMA.append(pa.field("lr_pixels", pa.binary()))
+# Rows of plates whose characters are outlined: see outlines.py.
+OUTLINED_SCHEMA = SCHEMA.append(pa.field("outlines", pa.string()))
 # Pixels and encoded images do not get smaller; stored plain they are read without a copy.
 PLAIN = ("pixels", "encoded", "lr_pixels")
 

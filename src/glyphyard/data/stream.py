@@ -15,7 +15,7 @@ import torch
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
-from glyphyard.data.resident import COLUMNS, low_shape_of, low_side, pixels_of, split_record
+from glyphyard.data.resident import COLUMNS, Outlined, low_shape_of, low_side, pixels_of, split_record
 from glyphyard.data.sampling import generator_for, steps_per_epoch
 from glyphyard.recipe.stage import SamplingConfig
 
@@ -25,7 +25,7 @@ BUFFER_ROWS = 8192  # rows among which a rank shuffles: 16 row groups
 
 @dataclass(frozen=True)
 class StreamBatch:
-    """One batch: images (B,H,W) or (B,H,W,3) uint8, texts, ids (B,) int64, sources; `more`: see resident.low_side."""
+    """One batch: images (B,H,W) or (B,H,W,3) uint8, texts, ids (B,) int64, sources; `more`: see ResidentSplit."""
 
     images: torch.Tensor
     texts: list[str]
@@ -46,7 +46,7 @@ class StreamedSplit:
     ) -> None:
         self.record, self.shape = split_record(folder, split)
         self.batch_per_rank, self.seed, self.rank = batch_per_rank, seed, rank
-        self.low_shape = low_shape_of(folder)
+        self.low_shape, self.outlined = low_shape_of(folder), Outlined.of(folder)
         units = _units(Path(folder), self.record.shards)
         dealt = [units[r::world] for r in range(world)]
         self.units = dealt[rank]
@@ -104,7 +104,7 @@ class StreamedSplit:
         # num_cpus=0: the training workers hold the CPUs, and reading would wait for them for ever.
         rows = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
             read_unit,  # type: ignore[arg-type]  # Ray types no keyword arguments
-            fn_kwargs={"copies": self.copies, "low": bool(self.low_shape)},
+            fn_kwargs={"copies": self.copies, "low": bool(self.low_shape), "outlined": self.outlined is not None},
             batch_format="pyarrow",
             batch_size=None,
             num_cpus=0,
@@ -121,12 +121,13 @@ class StreamedSplit:
         images = torch.from_numpy(pixels_of(table["pixels"], self.shape).copy())
         ids = torch.from_numpy(table["id"].to_numpy().copy())
         more = low_side(table["lr_pixels"].to_pylist(), self.low_shape) if self.low_shape else {}
+        more |= self.outlined.padded(table["outlines"].to_pylist()) if self.outlined else {}
         return StreamBatch(images, table["text"].to_pylist(), ids, table["source"].to_pylist(), more)
 
 
-def read_unit(units: pa.Table, copies: dict[str, float] | None, low: bool = False) -> pa.Table:
+def read_unit(units: pa.Table, copies: dict[str, float] | None, low: bool = False, outlined: bool = False) -> pa.Table:
     """Read the row groups that `units` names; with `copies` (by source) each row as often as it is due."""
-    columns = [*COLUMNS, "lr_pixels"] if low else COLUMNS
+    columns = [*COLUMNS, *(["lr_pixels"] if low else []), *(["outlines"] if outlined else [])]
     return pa.concat_tables([_read_row_group(unit, copies, columns) for unit in units.to_pylist()])
 
 

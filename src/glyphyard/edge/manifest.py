@@ -19,6 +19,8 @@ from glyphyard.core.records import Record
 SCHEMA_VERSION = 1
 MAX_BEAM = 256
 MANIFEST, MODEL, GOLDEN, NGRAM = "bundle.json", "model.onnx", "golden.npz", "ngram.json"
+# The same reader for ONNX Runtime on a CPU alone. It need not be there, and who does not know it reads with model.onnx.
+CPU_MODEL = "model_cpu.onnx"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from glyphyard.core.agreement import difference
 from glyphyard.core.beam import grammar_decode
 from glyphyard.core.ctc import Reading
 from glyphyard.core.decoding import CTC, decoder_of
@@ -18,8 +19,8 @@ from glyphyard.core.ngram_beam import BeamSpec, ngram_decode
 from glyphyard.core.pixels import MAX_PIXELS, decode_image, read_image
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.language import GREEDY, ngram_of
-from glyphyard.edge.manifest import GOLDEN
-from glyphyard.edge.session import CPU, OnnxSession, Session
+from glyphyard.edge.manifest import CPU_MODEL, GOLDEN
+from glyphyard.edge.session import CPU, CPU_TOLERANCE, OnnxSession, Session
 
 Image = np.ndarray | Path | str | bytes
 Layout = str | Sequence[str]
@@ -36,7 +37,8 @@ class Recognizer:
     golden crops first; a string that differs is a `BadInput`. `session`: what runs the model instead of ONNX Runtime, see
     `edge.engines.open_engine`. `layout`: the grammar of all texts, "LLLDDD|LLLDDDD" for one (L letter, D digit, ? either).
     `decode`: "greedy", or "beam" for the bundle's own n-gram of its training labels. Texts come with calibrated confidences
-    where the bundle knows what its own are worth.
+    where the bundle knows what its own are worth. `portable`: read with model.onnx on a CPU, too, where the bundle has a file
+    for CPUs; `file` says which one reads.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Recognizer:
         session: Session | None = None,
         layout: Layout | None = None,
         decode: str = GREEDY,
+        portable: bool = False,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self._decode = decoder_of(self.bundle.manifest.decode.method)
@@ -56,7 +59,7 @@ class Recognizer:
         self._ngram = ngram_of(self.bundle, decode)
         if session is not None and (providers or threads):
             raise BadInput("session", "was opened with its own providers and threads", "give them to open_engine")
-        self._session = session or OnnxSession.of(self.bundle, providers or CPU, threads or 1)
+        self._session = session or OnnxSession.of(self.bundle, providers or CPU, threads or 1, portable=portable)
         if replay_golden:
             self.replay()
 
@@ -64,6 +67,11 @@ class Recognizer:
     def providers(self) -> list[str]:
         """The execution providers in use, the first one first."""
         return list(self._session.providers)
+
+    @property
+    def file(self) -> str | None:
+        """The bundle's file that is run, model.onnx or model_cpu.onnx; None with an engine of another kind."""
+        return self._session.file if isinstance(self._session, OnnxSession) else None
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """Return a decoded image as the network sees it; `read` does this by itself."""
@@ -95,16 +103,32 @@ class Recognizer:
             yield from self._read_resized(batch, grammar)
 
     def replay(self) -> int:
-        """Read the bundle's golden crops and return how many; the first that reads differently is a `BadInput`."""
+        """Read the bundle's golden crops and return how many; the first that reads differently is a `BadInput`.
+
+        With the file for CPUs the numbers are held against `CPU_TOLERANCE`, too.
+        """
         golden = self.bundle.golden()
         for start in range(0, len(golden.texts), REPLAY_BATCH):
-            readings = self._decode(self._logits(list(golden.images[start : start + REPLAY_BATCH])), self.bundle.alphabet)
+            rows = slice(start, start + REPLAY_BATCH)
+            logits_TNC = self._logits(list(golden.images[rows]))
+            readings = self._decode(logits_TNC, self.bundle.alphabet)
+            if self.file == CPU_MODEL:
+                self._close_enough(golden.logits[:, rows], logits_TNC, start)
             for i, (reading, expected) in enumerate(zip(readings, golden.texts[start:], strict=False), start):
                 if reading.text != expected:
                     where = f"{self.bundle.folder / GOLDEN}, crop {i}"
                     remedy = "this device or provider does not run the model faithfully"
+                    remedy += f"; portable=True leaves {CPU_MODEL} out" if self.file == CPU_MODEL else ""
                     raise BadInput(where, f"reads {reading.text!r} here, expected {expected!r}", remedy)
         return len(golden.texts)
+
+    def _close_enough(self, expected_TNC: np.ndarray, found_TNC: np.ndarray, first: int) -> None:
+        same = expected_TNC.shape == found_TNC.shape
+        apart = difference(expected_TNC, found_TNC) if same else np.array([np.inf])
+        if (worst := float(apart.max())) > CPU_TOLERANCE:
+            where = f"{self.bundle.folder / GOLDEN}, crop {first + int(apart.argmax())}"
+            problem = f"{CPU_MODEL} differs by {worst:.2g} here, at most {CPU_TOLERANCE:g} is allowed"
+            raise BadInput(where, problem, "this device does not run it faithfully; portable=True leaves it out")
 
     def _load(self, image: Image, name: str, rgb: bool) -> np.ndarray:
         if isinstance(image, bytes):

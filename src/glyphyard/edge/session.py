@@ -9,9 +9,10 @@ import numpy as np
 
 from glyphyard.core.errors import BadInput
 from glyphyard.edge.bundle import Bundle
-from glyphyard.edge.manifest import MODEL
+from glyphyard.edge.manifest import CPU_MODEL, MODEL
 
 CPU = ("CPUExecutionProvider",)
+CPU_TOLERANCE = 0.75  # of core.agreement.difference on golden crops, between model_cpu.onnx and model.onnx
 
 
 class Session(Protocol):
@@ -28,9 +29,13 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """One inference session; `run` may be called from any number of threads at once (ONNX Runtime's own promise)."""
+    """One inference session; `run` may be called from any number of threads at once (ONNX Runtime's own promise).
+
+    `file` is the bundle's file that it runs.
+    """
 
     max_batch: int | None = None
+    file: str = MODEL
 
     def __init__(
         self,
@@ -52,9 +57,16 @@ class OnnxSession:
         providers: Sequence[str] = CPU,
         threads: int = 1,
         provider_options: Sequence[Mapping[str, Any]] | None = None,
+        portable: bool = False,
     ) -> OnnxSession:
-        """Open a bundle's model; one that does not take and give what bundle.json says is a `BadInput`."""
-        session = cls(bundle.read(MODEL), str(bundle.folder / MODEL), providers, threads, provider_options)
+        """Open a bundle's model; one that does not take and give what bundle.json says is a `BadInput`.
+
+        On the CPU it is the bundle's file for CPUs where there is one, with `portable` and elsewhere model.onnx.
+        """
+        for_cpu = tuple(providers) == CPU and CPU_MODEL in bundle.manifest.files and not portable
+        file = CPU_MODEL if for_cpu else MODEL
+        session = cls(bundle.read(file), str(bundle.folder / file), providers, threads, provider_options)
+        session.file = file
         session.check(bundle)
         return session
 
@@ -62,6 +74,15 @@ class OnnxSession:
         """Return the log-probabilities (time, batch, classes) of a batch."""
         result: np.ndarray = self._session.run([self._output], {self._input: batch_NCHW})[0]
         return result
+
+    def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return every output by name, of a model with inputs and outputs of its own kind."""
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+
+    def names(self) -> tuple[list[str], list[str]]:
+        """Return the names of the model's inputs and outputs."""
+        return [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
 
     def check(self, bundle: Bundle) -> None:
         """Hold the model's inputs and outputs against the bundle's manifest and alphabet."""

@@ -11,8 +11,10 @@ from glyphyard.core.targets import target_named
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.engine_build import build
 from glyphyard.edge.engines import open_engine
+from glyphyard.edge.manifest import CPU_MODEL
 from glyphyard.edge.plan import TOLERANCES, BuildPlan, plan_for
 from glyphyard.edge.replay import replay, time_session
+from glyphyard.edge.session import OnnxSession
 
 PROVIDERS = {"CPU": "CPUExecutionProvider", "CUDA": "CUDAExecutionProvider", "TensorRT": "TensorrtExecutionProvider"}
 COLUMNS = ("reader", "precision", "golden", "difference", "build s", "p50 ms", "p95 ms", "p99 ms", "crops/s opt", "crops/s max")
@@ -72,6 +74,8 @@ def _with_onnxruntime(bundle: Bundle, plan: BuildPlan, name: str, provider: str,
     reader = f"ONNX Runtime {name}"
     try:
         session = open_engine(bundle, plan.target, (provider,), cache_dir=cache_dir)
+        if isinstance(session, OnnxSession) and session.file == CPU_MODEL:
+            precision = "int8"
     except GlyphyardError as error:
         yield Row(reader, precision, str(error), needed=name == "CPU")
         return

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from glyphyard.core.records import Scorecard
+from glyphyard.evaluation.detector import PAGES, measure_detector
 from glyphyard.evaluation.measure import measure
+from glyphyard.evaluation.segmentation import DRAWN, FOUND, measure_segmenter
 from glyphyard.evaluation.super_resolution import STRIPS, measure_restorer
 from glyphyard.evaluation.words import amount, label
 
@@ -24,6 +26,8 @@ class Evaluation:
 
 EVALUATIONS: dict[str, Evaluation] = {
     "recognition": Evaluation(measure, ("cer", "exact_match")),
+    "detection": Evaluation(measure_detector, ("map50", "map", "precision", "recall"), ("scorecard.json", PAGES)),
+    "segmentation": Evaluation(measure_segmenter, ("map50", "mask_map50", "map", "mask_map"), ("scorecard.json", FOUND, DRAWN)),
     "super_resolution": Evaluation(
         measure_restorer, ("bicubic_word_acc", "word_acc", "hr_word_acc", "psnr"), ("scorecard.json", SAMPLES, STRIPS)
     ),

@@ -17,6 +17,7 @@ from glyphyard.core.detection_metrics import (
     average_precision,
     best_f1,
     match,
+    pooled,
 )
 from glyphyard.core.records import Figure
 from glyphyard.evaluation.intervals import bootstrap_groups
@@ -79,15 +80,6 @@ def score_detections(
         bounds = interval(lambda w, name=name: getattr(at_confidence(together, point.confidence, weights=w), name))  # type: ignore[misc]
         figures[name] = _figure(getattr(point, name), bounds, int(point.objects))
     return DetectionScores(figures, _by_class(every, names), point, best, len(truths))
-
-
-def pooled(matches: Sequence[Matches]) -> Matches:
-    """Return the matches of several classes as one list: what precision and recall over all objects stand on."""
-    scores = np.concatenate([m.scores for m in matches])
-    order = np.argsort(-scores, kind="stable")
-    image = np.concatenate([m.image for m in matches])[order]
-    hit, counts = (np.concatenate([getattr(m, name) for m in matches], axis=1)[:, order] for name in ("hit", "counts"))
-    return Matches(scores[order], image, hit, counts, np.sum([m.objects for m in matches], axis=0))
 
 
 def _precision_figures(

@@ -18,6 +18,7 @@ from glyphyard.edge.bundle import Golden, pack_golden
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, describe
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.session import OnnxSession
+from glyphyard.export.cpu_graph import cpu_file, known_crops
 from glyphyard.export.crops import spread_crops
 from glyphyard.export.engine_plans import Exported, target_files
 from glyphyard.export.onnx_graph import export_onnx, for_inference
@@ -91,6 +92,10 @@ def export_bundle(
     packed |= target_files(exported, config, say)
     learnt = learn_from_data(dataset, manifest, pixels, alphabet, session.run, decoder_of(spec.decode), config, say)
     packed |= learnt.files
+    for_cpu = cpu_file(
+        model, session.run, golden, lambda: known_crops(dataset, manifest, pixels), pixels, exported.decode, config, say
+    )
+    packed |= for_cpu.files
     versions = installed_versions()
     checkpoint_sha256 = sha256_file(checkpoint)
     provenance = {
@@ -99,7 +104,7 @@ def export_bundle(
         "dataset_fingerprint": manifest.fingerprint,
         "checkpoint_sha256": checkpoint_sha256,
         "versions": versions,
-    }
+    } | ({"cpu": for_cpu.noted} if for_cpu.noted else {})
     files = {name: sha256_bytes(content) for name, content in packed.items()}
     described = describe(recipe.name, alphabet, pixels, files, provenance, spec.decode, learnt.calibration, learnt.beam).to_json()
     manifest_sha256 = _write(out, packed, described)

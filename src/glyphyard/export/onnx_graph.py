@@ -104,7 +104,7 @@ def _is_zeros(name: str, makers: dict[str, NodeProto]) -> bool:
 
 def _drop_dead(graph: GraphProto) -> None:
     while True:
-        used = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+        used = {name for node in _every_node(graph) for name in node.input} | {output.name for output in graph.output}
         dead = [node for node in graph.node if not used.intersection(node.output)]
         for node in dead:
             graph.node.remove(node)
@@ -114,12 +114,22 @@ def _drop_dead(graph: GraphProto) -> None:
         graph.initializer.remove(weight)
 
 
+def _every_node(graph: GraphProto) -> Iterator[NodeProto]:
+    """Yield the nodes of a graph and of the graphs within it (the branches of an If), which see the outer one's names."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _every_node(attribute.g)
+
+
 def _stable_names(graph: GraphProto) -> None:
     """Replace torch's running numbers ("onnx::LSTM_377") by the place of use ("/lstm/LSTM.1")."""
     renamed: dict[str, str] = {}
-    for node in graph.node:
+    weights_named = {weight.name for weight in graph.initializer}
+    for node in _every_node(graph):
         for at, name in enumerate(node.input):
-            if re.match(r"onnx::|_v_\d", name) and name not in renamed:
+            if name in weights_named and re.match(r"onnx::|_v_\d", name) and name not in renamed:
                 renamed[name] = f"{node.name or node.output[0]}.{at}"
             node.input[at] = renamed.get(name, name)
     for weight in graph.initializer:

@@ -1,14 +1,13 @@
 """Mask R-CNN (He et al., 2017) from torchvision: ResNet-50 with a feature pyramid as published, or MobileNetV3 for CPUs.
 
 Where no trained weights are to be had the norm is GroupNorm: batches of two are too few for batch norm, and frozen batch
-norm would normalise nothing. With them it is frozen batch norm, as they were trained.
+norm would normalise nothing. With them it is frozen batch norm, as they were trained (see nn.norms).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from math import gcd
 from pathlib import Path
 
 import torch
@@ -23,6 +22,7 @@ from torchvision.ops import FrozenBatchNorm2d, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from glyphyard.core.errors import BadInput
+from glyphyard.nn.norms import GroupOrFrozenNorm, freeze_norms
 from glyphyard.recipe.maskrcnn import MaskRcnnConfig
 
 TERMS = {
@@ -53,7 +53,7 @@ def mask_rcnn(config: MaskRcnnConfig, foreground: int, frozen_norm: bool = False
     It takes a list of (3,H,W) float32 images in [0, 1] and resizes them itself; in training mode it also takes their targets
     and returns losses (see TERMS), else boxes, labels, scores and masks (N,1,H,W) of each image.
     """
-    norm = FrozenBatchNorm2d if frozen_norm else group_norm
+    norm = FrozenBatchNorm2d if frozen_norm else GroupOrFrozenNorm
     backbone = _resnet(config, norm) if config.backbone == "resnet50" else _mobile(config, norm)
     levels = [str(k) for k in range(len(config.anchors_px) - 1)]  # the last level is a pooled one, for anchors only
     return MaskRCNN(
@@ -67,18 +67,15 @@ def mask_rcnn(config: MaskRcnnConfig, foreground: int, frozen_norm: bool = False
         mask_roi_pool=MultiScaleRoIAlign(levels, MASK_POOL, 2),
         mask_head=MaskRCNNHeads(config.pyramid, (config.pyramid,) * config.mask_layers, 1),
         mask_predictor=MaskRCNNPredictor(config.pyramid, config.pyramid, foreground + 1),
+        rpn_pre_nms_top_n_train=2 * config.proposals,
+        rpn_pre_nms_top_n_test=config.proposals,
+        rpn_post_nms_top_n_train=2 * config.proposals,
+        rpn_post_nms_top_n_test=config.proposals,
+        box_batch_size_per_image=config.regions,
         box_detections_per_img=config.most,
         box_score_thresh=config.score,
         box_nms_thresh=config.nms,
     )
-
-
-def group_norm(channels: int) -> nn.GroupNorm:
-    """Return the norm (Wu & He, 2018) with at most 32 groups of at least 4 channels; as many weights as batch norm."""
-    groups = gcd(channels, 32)
-    while channels // groups < 4:
-        groups //= 2
-    return nn.GroupNorm(groups, channels)
 
 
 def _resnet(config: MaskRcnnConfig, norm: type[nn.Module] | object) -> nn.Module:
@@ -140,4 +137,6 @@ def load_weights(network: MaskRCNN, path: Path) -> list[str]:
     if not any(name.startswith("backbone.body.") for name in fitting):
         raise BadInput(str(path), "[GY077] nothing in this file fits the backbone", "give weights of the same backbone")
     network.load_state_dict(fitting, strict=False)
-    return sorted(set(own) - set(fitting))
+    if any(name.endswith("running_mean") for name in fitting) and not any(name.endswith("is_frozen") for name in fitting):
+        freeze_norms(network)  # a file of our own says itself which norm it was trained with
+    return sorted(name for name in set(own) - set(fitting) if not name.endswith("is_frozen"))

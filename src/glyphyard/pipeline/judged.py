@@ -72,7 +72,7 @@ def _load(source: Path, overrides: Sequence[str], labels: Sequence[Path]) -> Rec
 
 def dataset_of(terms: Terms, dataset: Path | None, labels: Sequence[Path], store: Path, say: Say) -> Path:
     """Return the folder of the prepared dataset that holds the set to judge by, making it where it is not there yet."""
-    from glyphyard.data.prepare import prepare
+    from glyphyard.data.catalogue import preparer_of
 
     if dataset is not None:
         if not (dataset / "manifest.json").is_file():
@@ -85,7 +85,8 @@ def dataset_of(terms: Terms, dataset: Path | None, labels: Sequence[Path], store
         config, steps = labels_as_they_are(labels, terms.suite), ANY_LENGTH
     else:
         raise BadInput("evaluate", "no held-out set", NAME_THE_SET)
-    return prepare(config, steps, store.absolute(), need=need, in_process=True, say=say)
+    task = terms.recipe.task if terms.recipe else "recognition"  # label files are crops with texts
+    return preparer_of(task).prepare(config, steps, store.absolute(), need=need, in_process=True, say=say)
 
 
 def labels_as_they_are(labels: Sequence[Path], suite: SuiteConfig) -> DatasetConfig:

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+SAID = "said.txt"  # written by training.watch, which brings torch
 POLL_S = 0.5
 BAR_CHARACTERS = 24
 # Metrics in the bar and in an epoch's line: key, name, format; a task has some of them.
@@ -23,6 +24,10 @@ SHOWN = (
     ("psnr", "PSNR", ".{}f"),
     ("char_acc", "characters", ".{}%"),
     ("word_acc", "words", ".{}%"),
+    ("map50", "mAP@0.5", ".{}%"),
+    ("map", "mAP@0.5:0.95", ".{}%"),
+    ("mask_map50", "masks mAP@0.5", ".{}%"),
+    ("mask_map", "masks mAP@0.5:0.95", ".{}%"),
 )
 
 
@@ -40,7 +45,7 @@ def followed(stage_dir: Path, console: Console) -> Iterator[None]:
 
 
 def _follow(stage_dir: Path, console: Console, stop: threading.Event) -> None:
-    seen = len(_epochs(stage_dir))  # a resumed run does not print its past again
+    seen = _Seen(len(_epochs(stage_dir)), len(_said(stage_dir)))  # a resumed run does not print its past again
     if not console.is_terminal:
         while not stop.wait(POLL_S):
             seen = _print_new(stage_dir, console, seen)
@@ -53,11 +58,28 @@ def _follow(stage_dir: Path, console: Console, stop: threading.Event) -> None:
     _print_new(stage_dir, console, seen)
 
 
-def _print_new(stage_dir: Path, console: Console, seen: int) -> int:
-    epochs = _epochs(stage_dir)
-    for line in epochs[seen:]:
+class _Seen(NamedTuple):
+    """How many epochs and how many remarks have been printed."""
+
+    epochs: int
+    said: int
+
+
+def _print_new(stage_dir: Path, console: Console, seen: _Seen) -> _Seen:
+    epochs, said = _epochs(stage_dir), _said(stage_dir)
+    for remark in said[seen.said :]:
+        console.print(f"  {stage_dir.name}: {remark}", highlight=False, soft_wrap=True, markup=False)
+    for line in epochs[seen.epochs :]:
         console.print(_epoch_line(stage_dir.name, line), highlight=False, soft_wrap=True)
-    return max(seen, len(epochs))
+    return _Seen(max(seen.epochs, len(epochs)), max(seen.said, len(said)))
+
+
+def _said(stage_dir: Path) -> list[str]:
+    try:
+        text = (stage_dir / SAID).read_text(encoding="utf-8")
+    except OSError:
+        return []
+    return [line.rstrip("\n") for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _epoch_line(stage: str, line: dict[str, Any]) -> str:
@@ -88,9 +110,10 @@ def _bar(progress: dict[str, Any]) -> Table | Text:
 
 
 def _metrics(known: dict[str, Any], digits: int) -> str:
-    """Say the metrics that a person wants to see, those of them that the task measures."""
-    told = [f"{name} {_number(known[key], form.format(digits))}" for key, name, form in SHOWN if key in known]
-    return " · ".join(told)
+    """Say the metrics that a person wants to see, those of them that the task measures and that this validation has."""
+    there = [(key, name, form) for key, name, form in SHOWN if key in known]
+    told = [f"{name} {_number(known[key], form.format(digits))}" for key, name, form in there if known[key] is not None]
+    return " · ".join(told) if told or not there else "not validated"
 
 
 def _progress(stage_dir: Path) -> dict[str, Any]:

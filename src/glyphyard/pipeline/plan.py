@@ -18,7 +18,7 @@ from glyphyard.data.audit import LabelAudit, audit_labels
 from glyphyard.data.findings import bad_rows, by_kind, unused_rows
 from glyphyard.data.fingerprint import find_prepared
 from glyphyard.data.split import assign
-from glyphyard.recipe.dataset import SPLITS, Split
+from glyphyard.recipe.dataset import SPLITS, PageSource, Split
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.recipe.suite import SHARES_OF_SAMPLES
@@ -60,13 +60,17 @@ class Plan(Record):
 
 
 def plan_of(recipe: Recipe, store: Path) -> Plan:
-    """Work out the plan of a recipe; label files are read, images are not opened."""
+    """Work out the plan of a recipe; label files are read, images are not opened (pages are: see `page_plan`)."""
+    if any(isinstance(source, PageSource) for source in recipe.dataset.sources):
+        from glyphyard.pipeline.page_plan import plan_of_pages
+
+        return plan_of_pages(recipe, store)
     time_steps = recipe.model.time_steps(recipe.dataset.image.width)
     audit = audit_labels(recipe.dataset, time_steps, synthetic_limit=0)
     prepared = find_prepared(recipe.dataset, time_steps, store)
     rows = _exact_rows(prepared) if prepared else _expected_rows(recipe, audit)
-    stages = [_stage_plan(stage, rows["train"]) for stage in recipe.stages]
-    resources = _resources(recipe, rows, store)
+    stages = [stage_plan(stage, rows["train"]) for stage in recipe.stages]
+    resources = resources_of(recipe, rows, store)
     return Plan(
         recipe=recipe.name,
         fingerprint=recipe.fingerprint,
@@ -79,7 +83,7 @@ def plan_of(recipe: Recipe, store: Path) -> Plan:
         findings=by_kind(audit.findings),
         first_findings=[str(finding) for finding in audit.findings[:5]],
         resources=resources,
-        outlook=_outlook(recipe, rows),
+        outlook=outlook_of(recipe, rows),
         warnings=_warnings(recipe, audit, rows, resources),
     )
 
@@ -116,7 +120,8 @@ def _shares(recipe: Recipe, splits: Sequence[Split]) -> dict[Split, float]:
     return {"train": 1 - sum(shares.values())} | shares
 
 
-def _stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
+def stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
+    """Count a stage's steps, and say after which epochs it is validated."""
     mined = min(stage.hard_mining.rows_per_epoch or train_rows, train_rows) if stage.hard_mining else None
     rows = mined or stage.sampling.samples_per_epoch or train_rows
     per_epoch = max(1, math.ceil(rows / stage.batch_size))
@@ -153,7 +158,8 @@ def _labels(audit: LabelAudit, recipe: Recipe, time_steps: int) -> dict[str, Any
     }
 
 
-def _resources(recipe: Recipe, rows: dict[str, int], store: Path) -> dict[str, Any]:
+def resources_of(recipe: Recipe, rows: dict[str, int], store: Path) -> dict[str, Any]:
+    """Say what is asked of which machine."""
     image, runtime = recipe.dataset.image, recipe.runtime
     resident = rows["train"] * image.height * image.width * image.channels / runtime.workers
     cpus, gpus = os.cpu_count() or 1, _gpus()
@@ -183,7 +189,7 @@ def _memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def _outlook(recipe: Recipe, rows: dict[str, int]) -> list[str]:
+def outlook_of(recipe: Recipe, rows: dict[str, int]) -> list[str]:
     """Say what the gate can say at best, given how many crops are held out."""
     suite = recipe.suite
     if suite is None:
@@ -204,6 +210,18 @@ def _outlook(recipe: Recipe, rows: dict[str, int]) -> list[str]:
 
 
 def _warnings(recipe: Recipe, audit: LabelAudit, rows: dict[str, int], resources: dict[str, Any]) -> list[str]:
+    listed = Counter(row.source for row in audit.rows)
+    bad = Counter(audit.rows[i].source for i in bad_rows(audit.findings))
+    allowed = recipe.dataset.max_bad_fraction
+    return warnings_of(recipe, rows, resources) + [
+        f"{n} of {listed[name]} rows of {name} are bad: the run would stop (max_bad_fraction {allowed:g})"
+        for name, n in bad.items()
+        if n > allowed * listed[name]
+    ]
+
+
+def warnings_of(recipe: Recipe, rows: dict[str, int], resources: dict[str, Any]) -> list[str]:
+    """Say what stands in the way of a run: empty splits, missing processors, batches larger than the data."""
     found = [
         f"the {split} split would be empty"
         for split in {"train", "validation", recipe.suite.split if recipe.suite else "test"}
@@ -219,13 +237,5 @@ def _warnings(recipe: Recipe, audit: LabelAudit, rows: dict[str, int], resources
         f"stage {s.name}: batch_size {s.batch_size} is more than the {rows['train']} training rows"
         for s in recipe.stages
         if s.batch_size > rows["train"]
-    ]
-    listed = Counter(row.source for row in audit.rows)
-    bad = Counter(audit.rows[i].source for i in bad_rows(audit.findings))
-    allowed = recipe.dataset.max_bad_fraction
-    found += [
-        f"{n} of {listed[name]} rows of {name} are bad: the run would stop (max_bad_fraction {allowed:g})"
-        for name, n in bad.items()
-        if n > allowed * listed[name]
     ]
     return found

@@ -17,8 +17,7 @@ import numpy as np
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path
 from glyphyard.core.pixels import read_image
-from glyphyard.edge import Recognizer
-from glyphyard.edge.restorer import Restorer
+from glyphyard.edge.catalogue import Reader
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 BATCH = 64
@@ -59,7 +58,7 @@ def _images_in(folder: Path) -> Iterator[Path]:
             yield from _images_in(path)
 
 
-def predictions(recognizer: Recognizer | Restorer, files: Iterable[Path], batch_size: int = BATCH) -> Iterator[Prediction]:
+def predictions(recognizer: Reader, files: Iterable[Path], batch_size: int = BATCH) -> Iterator[Prediction]:
     """Yield one row a file, in order; a file that cannot be read is a row with its error."""
     waiting = iter(files)
     while batch := list(islice(waiting, batch_size)):
@@ -73,7 +72,7 @@ def predictions(recognizer: Recognizer | Restorer, files: Iterable[Path], batch_
                 yield Prediction(str(path), error=str(opened[path]))
 
 
-def _opened(recognizer: Recognizer | Restorer, path: Path) -> np.ndarray | str:
+def _opened(recognizer: Reader, path: Path) -> np.ndarray | str:
     """Return a file's resized pixels, or why there are none."""
     try:
         return recognizer.resize(read_image(path))

@@ -214,7 +214,7 @@ def evaluate_step(run: Run) -> Step:
             say=run.say,
             known=manifest_path(evaluate.suite),
         )
-        line = f"evaluate: {told(card, how.headline)} on {card.samples} {card.split} crops"
+        line = f"evaluate: {told(card, how.headline)} on {card.samples} {card.split} {run.suite.unit}"
         run.say(line)
         return line
 

@@ -128,9 +128,27 @@ class PolygonCsv(Source):
     unlabelled: Unlabelled = Field("negative", description="An image without annotations: one with nothing on it, or left out.")
 
 
-PageSource = YoloFolder | SyntheticPages | PolygonCsv  # pages with boxes or polygons; the others are crops with texts
+class SyntheticOutlines(Source):
+    """Plates of one or two rows drawn by this project with each character outlined; for tests and to begin with."""
+
+    kind: Literal["synthetic_outlines"]
+    count: int = Field(ge=1, le=1_000_000, description="How many plates.")
+    seed: int = Field(1, ge=0, description="Another seed, another set.")
+    difficulty: Fraction = Field(1.0, description="Share of the trouble: tilt, shadow, blur, noise, dirt.")
+
+
+# Pages with boxes or polygons; the others are crops with texts.
+PageSource = YoloFolder | SyntheticPages | PolygonCsv | SyntheticOutlines
 AnySource = Annotated[
-    PlateTsv | SyntheticPlates | PlatePairs | NameCsv | SyntheticWords | YoloFolder | SyntheticPages | PolygonCsv,
+    PlateTsv
+    | SyntheticPlates
+    | PlatePairs
+    | NameCsv
+    | SyntheticWords
+    | YoloFolder
+    | SyntheticPages
+    | PolygonCsv
+    | SyntheticOutlines,
     Field(discriminator="kind"),
 ]
 

@@ -22,6 +22,7 @@ TERMS = {
     "parseq": ("plm",),
     "restorer": ("plm", "ctc", "flat_start", "l1", "ssim", "lcofl"),
     "maskrcnn": ("classifier", "box", "mask", "objectness", "rpn_box"),
+    "yolo": ("box", "cls", "dfl"),
 }  # what each network can learn by
 Law = Callable[[Recipe], Iterator[Breach]]
 

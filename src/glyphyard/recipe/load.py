@@ -15,6 +15,8 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.base import Strict
 from glyphyard.recipe.laws import check_laws
+from glyphyard.recipe.profiles import KEY as PROFILES
+from glyphyard.recipe.profiles import absolute_profiles, take_profile
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import SuiteConfig
 
@@ -25,17 +27,19 @@ MAX_EXTENDS = 8
 WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin")  # what `pretrained` may name beside a released model
 # What pydantic puts into a location for a union's member; the file has no such key.
 TAGS = ("plate_tsv", "synthetic_plates", "plate_pairs", "name_csv", "synthetic_words", "crnn", "parseq", "restorer")
-TAGS += ("yolo_folder", "synthetic_pages", "polygon_csv", "maskrcnn")
+TAGS += ("yolo_folder", "synthetic_pages", "polygon_csv", "synthetic_outlines", "maskrcnn", "yolo")
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path] = (), profile: str | None = None) -> Recipe:
     """Load, merge, override and check a recipe; every mistake is a `BadInput` with file, line, column and remedy.
 
-    `overrides` are dotted assignments such as "stages.0.lr=3e-4"; `labels` are the user's own label files. Relative
-    paths are made absolute against the file that states them (overrides: against the working directory).
+    `profile` names one of the recipe's own; `overrides` are dotted assignments such as "stages.0.lr=3e-4", made after it;
+    `labels` are the user's own label files. Relative paths are made absolute against the file that states them (overrides:
+    against the working directory).
     """
     path = Path(path).absolute()
     tree, positions = _read_with_parents(path, [])
+    tree = _with_profile(tree, positions, profile, path)
     if labels:
         _add_labels(tree, labels)
     for override in overrides:
@@ -73,6 +77,7 @@ def _read_with_parents(path: Path, chain: list[Path]) -> tuple[dict[str, Any], P
     tree = _plain(raw)
     parent = tree.pop("extends", None)
     _absolute_paths(tree, path.parent)
+    absolute_profiles(tree, path.parent, _absolute_paths)
     if parent is None:
         return tree, positions
     if not isinstance(parent, str):
@@ -170,8 +175,19 @@ def _merge(base: Any, over: Any) -> Any:
     return over
 
 
-def _assign(tree: dict[str, Any], positions: Positions, override: str) -> None:
-    where = f"--set {override}"
+def _with_profile(tree: dict[str, Any], positions: Positions, name: str | None, path: Path) -> dict[str, Any]:
+    """Lay the chosen profile onto a raw recipe without `profiles`; its mistakes are told where they stand in the file."""
+    parts, dotted = take_profile(tree, name)
+    for at in [at for at in positions if at[:2] == (PROFILES, name)]:
+        positions[at[2:]] = positions[at]
+    tree = _merge(tree, parts)
+    for assignment in dotted:
+        _assign(tree, positions, assignment, _at(positions, (PROFILES, name, assignment.partition("=")[0]), path))
+    return tree
+
+
+def _assign(tree: dict[str, Any], positions: Positions, override: str, stated: str | None = None) -> None:
+    where = stated or f"--set {override}"
     name, equals, text = override.partition("=")
     if not equals or not name:
         raise BadInput(where, "expected KEY=VALUE, e.g. stages.0.lr=3e-4")

@@ -18,6 +18,8 @@ MASKRCNN_BACKBONES: dict[str, dict[str, Any]] = {
         "box_hidden": 256,
         "mask_layers": 2,
         "anchors_px": (24, 48, 96, 192),
+        "proposals": 300,
+        "regions": 128,
     },
 }
 
@@ -29,7 +31,7 @@ class MaskRcnnConfig(Strict):
     backbone: Literal["resnet50", "light"] = Field(
         "resnet50",
         description="ResNet-50, or MobileNetV3-Large for CPUs; `light` means sides of 256 to 768 px, pyramid 96, box_hidden 256,"
-        " 2 mask layers and anchors from 24 px unless stated.",
+        " 2 mask layers, anchors from 24 px, 300 proposals and 128 regions unless stated.",
     )
     classes: Literal["binary", "alphabet"] = Field(
         "binary", description="Character or background; or each character of the alphabet."
@@ -43,6 +45,10 @@ class MaskRcnnConfig(Strict):
         (32, 64, 128, 256, 512),
         description="Side of the anchors of each level of the pyramid, after resizing: 5 for resnet50, 4 for light.",
     )
+    proposals: int = Field(
+        1000, ge=50, le=4000, description="Regions proposed to the heads on an image; twice as many in training,"
+    )
+    regions: int = Field(512, ge=16, le=1024, description="of which the heads learn from so many, a quarter of them characters.")
     most: int = Field(100, ge=1, le=300, description="Characters found on one image at most.")
     score: Fraction = Field(0.05, description="Less sure ones are not given out at all.")
     nms: Fraction = Field(0.5, description="Overlap with a surer box of its class beyond which a box goes.")

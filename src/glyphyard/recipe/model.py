@@ -116,7 +116,14 @@ ReaderConfig = Annotated[
 
 # What a stage learns by unless it says otherwise, by network: the one place.
 MASKRCNN_LOSSES = tuple(LossTerm(term=term) for term in ("classifier", "box", "mask", "objectness", "rpn_box"))
-NETWORK_LOSSES: dict[str, tuple[LossTerm, ...]] = {"crnn": READING_LOSSES, "parseq": PLM_LOSSES, "maskrcnn": MASKRCNN_LOSSES}
+# The weights of ultralytics' default.yaml.
+YOLO_LOSSES = (LossTerm(term="box", weight=7.5), LossTerm(term="cls", weight=0.5), LossTerm(term="dfl", weight=1.5))
+NETWORK_LOSSES: dict[str, tuple[LossTerm, ...]] = {
+    "crnn": READING_LOSSES,
+    "parseq": PLM_LOSSES,
+    "maskrcnn": MASKRCNN_LOSSES,
+    "yolo": YOLO_LOSSES,
+}
 
 
 def state_losses(recipe: Any) -> Any:

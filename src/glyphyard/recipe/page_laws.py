@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from glyphyard.recipe.breach import Breach
+from glyphyard.recipe.segmentation_laws import SEGMENTATION_LAWS
+from glyphyard.recipe.yolo_laws import YOLO_LAWS
 
 if TYPE_CHECKING:
     from glyphyard.recipe.recipe import Recipe
 
-PAGE_KINDS = {"detection": ("yolo_folder", "synthetic_pages"), "segmentation": ("polygon_csv",)}
+PAGE_KINDS = {"detection": ("yolo_folder", "synthetic_pages"), "segmentation": ("polygon_csv", "synthetic_outlines")}
 ALL_PAGE_KINDS = tuple(kind for kinds in PAGE_KINDS.values() for kind in kinds)
 
 
@@ -27,4 +29,4 @@ def sources_fit_the_task(recipe: Recipe) -> Iterator[Breach]:
             )
 
 
-PAGE_LAWS = (sources_fit_the_task,)
+PAGE_LAWS = (sources_fit_the_task, *YOLO_LAWS, *SEGMENTATION_LAWS)

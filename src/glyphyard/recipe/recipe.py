@@ -16,6 +16,7 @@ from glyphyard.recipe.restorer import RestorerConfig
 from glyphyard.recipe.run import EvaluateConfig, ExportConfig, RegisterConfig, RuntimeConfig
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.recipe.suite import SuiteConfig
+from glyphyard.recipe.yolo import YoloConfig
 
 # Each task's own network, where the recipe names none.
 NETWORK_OF_TASK = {"recognition": "crnn", "super_resolution": "restorer", "detection": "yolo", "segmentation": "maskrcnn"}
@@ -23,7 +24,8 @@ ModelConfig = Annotated[
     Annotated[CrnnConfig, Tag("crnn")]
     | Annotated[ParseqConfig, Tag("parseq")]
     | Annotated[RestorerConfig, Tag("restorer")]
-    | Annotated[MaskRcnnConfig, Tag("maskrcnn")],
+    | Annotated[MaskRcnnConfig, Tag("maskrcnn")]
+    | Annotated[YoloConfig, Tag("yolo")],
     Discriminator(network_of),
 ]
 

@@ -10,11 +10,23 @@ from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import RestorerConfig
 
 # By task: the networks it can train, their parts, and the metrics of a validation.
-NETWORKS = {"recognition": ("crnn", "parseq"), "super_resolution": ("restorer",)}
-PARTS = {"recognition": ("model",), "super_resolution": ("generator", "recogniser")}
+NETWORKS = {
+    "recognition": ("crnn", "parseq"),
+    "super_resolution": ("restorer",),
+    "detection": ("yolo",),
+    "segmentation": ("maskrcnn",),
+}
+PARTS = {
+    "recognition": ("model",),
+    "super_resolution": ("generator", "recogniser"),
+    "detection": ("model",),
+    "segmentation": ("model",),
+}
 METRICS = {
     "recognition": ("loss", "cer", "exact_match", "length_accuracy"),
     "super_resolution": ("loss", "psnr", "ssim", "word_acc", "char_acc", "hr_word_acc", "hr_char_acc"),
+    "detection": ("loss", "map50", "map", "precision", "recall"),
+    "segmentation": ("loss", "map50", "map", "mask_map50", "mask_map", "f1", "exact_match", "cer"),
 }
 
 

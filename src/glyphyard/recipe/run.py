@@ -20,6 +20,9 @@ class RuntimeConfig(Strict):
     resident_budget_mb: int = Field(
         2048, ge=1, description="Larger shards stream from disk through Ray Data instead of staying in memory."
     )
+    loader_workers: int = Field(
+        0, ge=0, le=64, description="task detection on a GPU: processes beside each worker that read and augment pages."
+    )
     max_failures: int = Field(
         0, ge=0, description="Worker crashes that Ray Train answers with a restart from the last checkpoint."
     )
@@ -46,6 +49,14 @@ class ExportConfig(Strict):
     calibrate: bool = Field(True, description="Fit confidences to how often they are right, on the validation split.")
     ngram: int = Field(
         0, ge=0, le=8, description="Order of a character n-gram of the training labels for `--decode beam`; 0: none."
+    )
+    cpu: Literal["thin", "int8", "fp32"] = Field(
+        "thin",
+        description="model_cpu.onnx for CPUs. thin: LSTMs in int8 and without units that others stand in for; int8: all units; "
+        "fp32: no such file. A form that reads otherwise gives way to the next.",
+    )
+    cpu_changed: float = Field(
+        0.005, ge=0, le=1, description="Largest share of validation and training crops that model_cpu.onnx may read otherwise."
     )
     targets: Annotated[tuple[TargetConfig, ...], Field(strict=False)] = Field(
         (), description="TensorRT devices that the bundle carries plans for; the ONNX is held against what each can run."

@@ -14,6 +14,10 @@ def json_schema(suite: bool = False) -> dict[str, Any]:
     schema = (SuiteConfig if suite else Recipe).model_json_schema(by_alias=True)
     if not suite:
         schema["properties"].pop("suite", None)  # comes from evaluate.suite, cannot be stated
+        schema["properties"]["profiles"] = {
+            "type": "object",
+            "description": "Named changes for `--profile NAME`, laid onto the recipe before --set.",
+        }
         schema["properties"]["extends"] = {"type": "string", "description": "A recipe this one is laid onto."}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

@@ -15,6 +15,7 @@ class OptimizerConfig(Strict):
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     weight_decay: float = Field(1e-2, ge=0, le=1, json_schema_extra=swept(1e-4, 0.2, "log"))
     momentum: Fraction = Field(0.9, description="SGD's momentum, Adam's first beta.")
+    nesterov: bool = Field(True, description="sgd: Nesterov's momentum; false is the plain one.")
 
 
 class ScheduleConfig(Strict):
@@ -121,4 +122,5 @@ class StageConfig(Strict):
         "cer", description="The validation metric that names the best epoch: cer, exact_match, loss, psnr, word_acc …"
     )
     early_stop: EarlyStopConfig | None = None
+    keep_epochs: bool = Field(False, description="Keep the state after each epoch as epoch_001.pt, epoch_002.pt …")
     guards: Annotated[tuple[GuardConfig, ...], Field(strict=False)] = ()

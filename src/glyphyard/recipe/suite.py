@@ -16,10 +16,21 @@ _RECOGNITION = (*_READING, *(f"raw_{name}" for name in _READING), "coverage_at_9
 # Of each view of a crop: enlarged bicubically, made by the generator (no prefix), and as it should be.
 _VIEWS = tuple(f"{view}{name}" for view in ("", "bicubic_", "hr_") for name in ("word_acc", "char_acc", "voted_word_acc"))
 _LIKENESS = ("psnr", "ssim", "bicubic_psnr", "bicubic_ssim")
+# Average precision at overlap 0.5 and over 0.5 to 0.95, of all objects and by size; the others at the confidence of the bundle.
+_DETECTION = (
+    "map50",
+    "map",
+    "precision",
+    "recall",
+    "f1",
+    *(f"{n}_{s}" for n in ("map50", "map") for s in ("small", "medium", "large")),
+)
 # What each task's scorecard reports; a task that is not listed here is checked when its scorecard is judged.
 REPORTED: dict[str, tuple[str, ...]] = {
     "recognition": _RECOGNITION,
     "super_resolution": (*_VIEWS, *_LIKENESS, "word_acc_gain", "export_word_acc_cost", *_RECOGNITION),
+    "detection": _DETECTION,
+    "segmentation": (*_DETECTION, *(f"mask_{name}" for name in _DETECTION), *_RECOGNITION),
 }
 # Shares of samples or plates, each right or wrong: their intervals are Wilson's.
 SHARES_OF_SAMPLES = frozenset(

@@ -30,6 +30,9 @@ def _stage(stage: StageFiles, stages: int) -> dict[str, Any]:
         ("Exact match", [("validation", ("val_exact_match", "exact_match"), "s2")], percent),
         ("PSNR in dB", [("validation", ("psnr",), "s2")], short),
         ("SSIM", [("validation", ("ssim",), "s2")], short),
+        ("Average precision", [("mAP@0.5", ("map50",), "s1"), ("mAP@0.5:0.95", ("map",), "s2")], percent),
+        ("Average precision of masks", [("mAP@0.5", ("mask_map50",), "s1"), ("mAP@0.5:0.95", ("mask_map",), "s2")], percent),
+        ("Precision and recall", [("precision", ("precision",), "s1"), ("recall", ("recall",), "s2")], percent),
         ("Words and characters read", [("words", ("word_acc",), "s1"), ("characters", ("char_acc",), "s2")], percent),
         (
             "Difficulty of the training rows",

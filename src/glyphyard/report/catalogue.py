@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from glyphyard.report.characters import characters_of
+from glyphyard.report.drawn import pages_of
 from glyphyard.report.read import RunFiles
 from glyphyard.report.strips import strips_of
 
@@ -20,13 +22,18 @@ class Extra:
 
 @dataclass(frozen=True)
 class Page:
-    """The figures that come first, and further sections."""
+    """The figures that come first, and further sections; `reads`: whether there are readings, confusions and confidences."""
 
     headlines: tuple[str, ...]
     extras: tuple[Extra, ...] = ()
+    reads: bool = True
 
 
 PAGES: dict[str, Page] = {
+    "detection": Page(("map50", "map", "precision", "recall"), (Extra("pages.html.j2", pages_of),), reads=False),
+    "segmentation": Page(
+        ("map50", "mask_map50", "map", "mask_map", "exact_match", "cer"), (Extra("characters.html.j2", characters_of),)
+    ),
     "recognition": Page(("exact_match", "cer", "length_accuracy")),
     "super_resolution": Page(
         ("word_acc", "bicubic_word_acc", "hr_word_acc", "char_acc", "psnr", "ssim", "export_word_acc_cost"),

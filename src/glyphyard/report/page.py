@@ -11,7 +11,7 @@ from markupsafe import Markup
 from glyphyard.core.files import write_text
 from glyphyard.core.redact import redact
 from glyphyard.report.background import audit_of, environment_of, identity_of, timings_of, training_of, yaml_of
-from glyphyard.report.catalogue import sections_of
+from glyphyard.report.catalogue import page_of, sections_of
 from glyphyard.report.crops import Crops, choose_crops
 from glyphyard.report.read import RunFiles
 from glyphyard.report.results import confidence_of, confusion_of, headlines_of, slices_of, verdict_of
@@ -57,7 +57,8 @@ def context(run: RunFiles) -> dict[str, Any]:
         "confusion": confusion_of(card) if card and card.confusion else None,
         "crops": crops,
         "sections": sections_of(run),
-        "slices": slices_of(run, card) if card and card.slices else None,
+        "reads": page_of(run).reads and (card is None or "exact_match" in card.figures),
+        "slices": slices_of(run, card) if card and any("exact_match" in f for f in card.slices.values()) else None,
         "confidence": confidence_of(card) if card else None,
         "audit": audit_of(run),
         "timings": timings_of(run),

@@ -26,6 +26,12 @@ FIGURE_NAMES = {
     "psnr": "PSNR",
     "ssim": "SSIM",
     "export_word_acc_cost": "Words lost by exporting",
+    "map50": "mAP@0.5",
+    "mask_map50": "mAP@0.5 of masks",
+    "mask_map": "mAP@0.5:0.95 of masks",
+    "map": "mAP@0.5:0.95",
+    "precision": "Precision",
+    "recall": "Recall",
 }
 MOST_CHARACTERS, MOST_PAIRS, MOST_SLICES = 24, 12, 24
 FEWEST_KEPT = 20  # crops under a point of the reject curve

@@ -6,6 +6,9 @@ from typing import Any
 
 from glyphyard.recipe.suite import NOT_A_SHARE
 
+NAMES = {"cer": "CER", "map50": "mAP@0.5", "map": "mAP@0.5:0.95"}
+NAMES |= {f"mask_{name}": f"{NAMES[name]} of masks" for name in ("map50", "map")}
+
 
 def rate(value: float | None) -> str:
     """Return a rate for a table: 0.0123 → 1.23%."""
@@ -38,4 +41,4 @@ def moment(value: Any) -> str:
 
 def words(name: str) -> str:
     """Return a key as words."""
-    return "CER" if name == "cer" else name.replace("_", " ")
+    return NAMES.get(name, name.replace("_", " "))

@@ -81,8 +81,8 @@ class Task(Protocol):
         """Return freshly initialised networks by part name."""
         ...
 
-    def warm_start(self, parts: nn.ModuleDict) -> None:
-        """Load released weights that the recipe names into fresh parts; nothing where it names none."""
+    def warm_start(self, parts: nn.ModuleDict) -> str | None:
+        """Load released weights that the recipe names into fresh parts, and say what a person should know of it."""
         ...
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:

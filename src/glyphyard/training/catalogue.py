@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from glyphyard.core.records import CheckpointRecord
+from glyphyard.training.detector import train_detector
 from glyphyard.training.loop import train_stage
 
 # (job, ranks, watch) → the record of the best weights; every rank calls it with its own `ranks`
 Trainer = Callable[..., CheckpointRecord]
-TRAINERS: dict[str, Trainer] = {}
+TRAINERS: dict[str, Trainer] = {"detection": train_detector}
 
 
 def trainer_of(task: str) -> Trainer:

@@ -38,6 +38,10 @@ class StageJob:
         """Return where the newest state is kept."""
         return self.stage_dir / LAST
 
+    def epoch(self, number: int) -> Path:
+        """Return where the state after epoch `number` (from 1) is kept if the stage keeps every epoch."""
+        return self.stage_dir / f"epoch_{number:03d}.pt"
+
     @property
     def best(self) -> Path:
         """Return where the state of the best validation is kept."""

@@ -42,10 +42,11 @@ class Learner:
         torch.manual_seed(derive(self.seed, "init"))
         self.parts = task.build()
         self.learning = choose_parts(self.parts, self.stage)
+        self.told: str | None = None
         if (start := start_of(job)) is not None:
             load_parts(start, self.parts)
         elif not job.last.is_file():
-            task.warm_start(self.parts)
+            self.told = task.warm_start(self.parts)
         self.parts.to(ranks.device)
         self.ema = Ema(self.parts, self.stage.ema_decay) if self.stage.ema_decay else None
         self.weights = [p for p in self.parts.parameters() if p.requires_grad]

@@ -83,6 +83,8 @@ class Loop:
     def run(self) -> CheckpointRecord:
         """Train epochs until the last or a reason to stop, and return the record."""
         position = self.position
+        if self.learner.told:
+            self.watch.said(self.learner.told)
         self.watch.started(position.epoch + 1)
         while not position.stopped:
             started = time.monotonic()
@@ -198,7 +200,8 @@ class Loop:
         # First the line, then the state: a line without its state is taken back on resume, the other way round it would be lost.
         self.watch.epoch_ended(row)
         if self.ranks.rank == 0:
-            save_state(self._state(), *([self.job.best, self.job.last] if is_best else [self.job.last]))
+            kept = [self.job.epoch(position.epoch)] if self.stage.keep_epochs else []
+            save_state(self._state(), *([self.job.best] if is_best else []), self.job.last, *kept)
         self.saved_s = time.monotonic()
 
     def _judge(self, metrics: dict[str, float]) -> bool:

@@ -22,7 +22,7 @@ def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter],
     ]
     groups = [group for group in groups if group["params"]]
     if config.name == "sgd":
-        return SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=True)
+        return SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov and config.momentum > 0, fused=True)
     kind = AdamW if config.name == "adamw" else Adam
     return kind(groups, lr=lr, betas=(config.momentum, BETA2), eps=EPSILON, fused=True)
 

@@ -18,6 +18,7 @@ from glyphyard.training.checkpoint import disk_trouble
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+SAID = "said.txt"
 TICK_S = 0.5  # the least time between two looks at a running epoch
 EpochRow = dict[str, Any]  # one line of metrics.jsonl
 
@@ -44,6 +45,9 @@ class Tick:
 class Watch:
     """What may look on at a stage; every rank calls its own watch at the same points. This one does nothing."""
 
+    def said(self, line: str) -> None:
+        """Something that the person who watches should know, once: what the weights start from."""
+
     def started(self, epoch: int) -> None:
         """A stage starts, or goes on in `epoch` (from 1)."""
 
@@ -62,6 +66,11 @@ class Watches(Watch):
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self.watches = watches
+
+    def said(self, line: str) -> None:
+        """Tell all."""
+        for watch in self.watches:
+            watch.said(line)
 
     def started(self, epoch: int) -> None:
         """Tell all."""
@@ -92,6 +101,11 @@ class FolderWatch(Watch):
         self.metrics, self.progress = folder / "metrics.jsonl", folder / "progress.json"
         self.writer: SummaryWriter | None = None
         self.first_epoch, self.last_tick, self.written_s = 1, Tick("train", "", 0, 0, 0, 0), 0.0
+
+    def said(self, line: str) -> None:
+        """Append the line to said.txt, from where the driver prints it."""
+        with disk_trouble(self.folder / SAID), (self.folder / SAID).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
     def started(self, epoch: int) -> None:
         """Forget epochs that a killed run had written down but not kept: they are about to be trained again."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from glyphyard.data.sources.page import Page, Problem, Region
 from glyphyard.data.sources.polygon_csv import list_polygon_csv
+from glyphyard.data.sources.synthetic_outlines import list_synthetic_outlines
 from glyphyard.data.sources.synthetic_pages import list_synthetic_pages
 from glyphyard.data.sources.yolo_folder import list_yolo_folder
 from glyphyard.recipe.dataset import PageSource
@@ -17,6 +18,7 @@ LISTERS: dict[str, Callable[[Any], list[Page]]] = {
     "yolo_folder": list_yolo_folder,
     "polygon_csv": list_polygon_csv,
     "synthetic_pages": list_synthetic_pages,
+    "synthetic_outlines": list_synthetic_outlines,
 }
 
 

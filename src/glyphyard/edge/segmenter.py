@@ -1,0 +1,224 @@
+"""A segmentation bundle on the device: a plate in, its characters out, each with box, mask, score and class.
+
+The folder holds `model.onnx` (Mask R-CNN on one canvas at a time, for ONNX Runtime only), golden canvases, and bundle.json.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glyphyard.core.boxes import Detections, box_iou
+from glyphyard.core.ctc import Reading
+from glyphyard.core.errors import BadInput
+from glyphyard.core.files import read_json, sha256_file
+from glyphyard.core.letterbox import Letterbox
+from glyphyard.core.masks import paste_mask
+from glyphyard.core.pixels import decode_image, read_image
+from glyphyard.core.plate_reading import read_plate
+from glyphyard.core.records import Record
+from glyphyard.edge.bundle import EXPORT_AGAIN, MAX_GOLDEN_BYTES, read_checked
+from glyphyard.edge.language import GREEDY
+from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
+from glyphyard.edge.recognizer import Image
+from glyphyard.edge.session import CPU, OnnxSession
+
+TASK, RUNTIME = "segmentation", "onnxruntime"
+INPUT, OUTPUTS = "canvas", ("boxes", "labels", "scores", "masks")
+SAME_BOX = 0.9  # overlap of a golden character with the one that is found here
+CLOSE_SCORE = 0.02
+UNKNOWN = "?"  # what a character reads where classes do not tell
+
+
+@dataclass(frozen=True)
+class SegmenterManifest(Record):
+    """bundle.json of a segmentation bundle; `classes` by number, `reads` whether they are characters.
+
+    `pixels` is the Letterbox that images are laid onto, `confidence` the least of a character that is believed, chosen on
+    validation. `files` maps each other file of the folder to its SHA-256.
+    """
+
+    schema_version: int
+    name: str
+    task: str
+    runtime: str
+    classes: list[str]
+    reads: bool
+    pixels: dict[str, Any]
+    confidence: float
+    files: dict[str, str]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+class Segmenter:
+    """Finds and reads characters; holds no lock and no state, so any number of threads may share one.
+
+    Arguments are those of `Recognizer`; `decode` knows "greedy" only. `replay_golden` finds the golden characters first.
+    """
+
+    def __init__(
+        self,
+        bundle: Path | str,
+        providers: Sequence[str] | None = None,
+        threads: int | None = None,
+        replay_golden: bool = True,
+        decode: str = GREEDY,
+    ) -> None:
+        if decode != GREEDY:
+            raise BadInput(f"decode {decode!r}", "characters that are found one by one are not searched", "leave it out")
+        self.folder = Path(bundle).resolve()
+        self.manifest = read_segmenter_manifest(self.folder / MANIFEST)
+        self.sha256 = sha256_file(self.folder / MANIFEST)
+        self.canvas = Letterbox.from_json(self.manifest.pixels, f"{self.folder / MANIFEST}.pixels")
+        self.classes = tuple(self.manifest.classes)
+        for name, expected in self.manifest.files.items():
+            read_checked(self.folder, name, expected)
+        model = read_checked(self.folder, MODEL, self.manifest.files[MODEL])
+        self._session = open_model(model, str(self.folder / MODEL), providers or CPU, threads or 1)
+        if replay_golden:
+            self.replay()
+
+    def find(self, image: Image) -> Detections:
+        """Return the characters of a plate (path, encoded bytes, or uint8 grey or BGR(A)) in its pixels, with masks, the surest first.
+
+        All of them, however unsure: `read` believes those of `manifest.confidence` and more.
+        """
+        picture = self._load(image, "image")
+        canvas, place = self.canvas.fit(picture)
+        found, maps = find_on_canvas(self._session, self.canvas, canvas)
+        boxes = place.to_image(found.boxes)
+        height, width = picture.shape[:2]
+        masks = np.array([paste_mask(m, box, height, width) for m, box in zip(maps, boxes, strict=True)], bool)
+        return Detections(boxes, found.scores, found.classes, masks.reshape(-1, height, width))
+
+    def read_found(self, found: Detections) -> Reading:
+        """Return the text of what was found, row after row; a character of a bundle that only finds reads `?`."""
+        classes = self.classes if self.manifest.reads else (UNKNOWN,)
+        return read_plate(found, classes, self.manifest.confidence)
+
+    def read(self, image: Image) -> Reading:
+        """Find and read the characters of one plate."""
+        canvas, _ = self.canvas.fit(self._load(image, "image"))
+        return self.read_found(find_on_canvas(self._session, self.canvas, canvas)[0])
+
+    def read_many(self, images: Iterable[Image], batch_size: int = 64) -> list[Reading]:
+        """Read many plates in order."""
+        return list(self.stream(images, batch_size))
+
+    def stream(self, images: Iterable[Image], batch_size: int = 64) -> Iterator[Reading]:
+        """Yield the readings of an iterable of plates in order, one plate at a time whatever `batch_size` is."""
+        del batch_size
+        yield from map(self.read, images)
+
+    def resize(self, image: np.ndarray) -> np.ndarray:
+        """Return a decoded image as it is kept in waiting: as it is, for its own size is needed to place what is found."""
+        return image
+
+    def replay(self) -> int:
+        """Find the golden characters and return how many plates they stand on; the first that is missing is a `BadInput`."""
+        golden = unpack_found(read_checked(self.folder, GOLDEN, self.manifest.files[GOLDEN]), str(self.folder / GOLDEN))
+        for i, (canvas, expected) in enumerate(golden):
+            if canvas.shape != (self.canvas.height, self.canvas.width, 3):
+                raise BadInput(f"{self.folder / GOLDEN}, plate {i}", f"is {canvas.shape}, no canvas", EXPORT_AGAIN)
+            found, _ = find_on_canvas(self._session, self.canvas, canvas)
+            if missing := missing_of(expected, found, CLOSE_SCORE):
+                remedy = "this device or provider does not run the model faithfully"
+                raise BadInput(f"{self.folder / GOLDEN}, plate {i}", missing, remedy)
+        return len(golden)
+
+    def _load(self, image: Image, name: str) -> np.ndarray:
+        if isinstance(image, bytes):
+            return decode_image(image, name)
+        return image if isinstance(image, np.ndarray) else read_image(Path(image))
+
+
+def open_model(model: bytes, where: str, providers: Sequence[str] = CPU, threads: int = 1) -> OnnxSession:
+    """Open the network; one that does not take a canvas and give boxes, labels, scores and masks is a `BadInput`."""
+    session = OnnxSession(model, where, providers, threads)
+    if session.names() != ([INPUT], list(OUTPUTS)):
+        raise BadInput(where, f"expected {INPUT} → {', '.join(OUTPUTS)}, found {session.names()}", EXPORT_AGAIN)
+    return session
+
+
+def find_on_canvas(session: OnnxSession, letterbox: Letterbox, canvas_HW3: np.ndarray) -> tuple[Detections, np.ndarray]:
+    """Return what the network finds on a canvas (RGB uint8), without masks, and the maps (N,M,M) that fill its boxes."""
+    out = session.run_all({INPUT: letterbox.batch([canvas_HW3])})
+    scores = out["scores"].astype(np.float64)
+    there = scores > 0  # the last one only stands there so that something does: see nn.maskrcnn_graph
+    boxes, classes = out["boxes"].astype(np.float64)[there], out["labels"].astype(np.int64)[there] - 1
+    return Detections(boxes, scores[there], classes), out["masks"][there]
+
+
+def missing_of(expected: Detections, found: Detections, tolerance: float) -> str:
+    """Say which of the `expected` characters is not among those found in the same place with the same class and score; "" if all are."""
+    for box, score, label in zip(expected.boxes, expected.scores, expected.classes, strict=True):
+        same = found.take(found.classes == label)
+        overlap = box_iou(box[None], same.boxes)[0]
+        best = int(overlap.argmax()) if len(overlap) else -1
+        where = ", ".join(f"{v:.0f}" for v in box)
+        if best < 0 or overlap[best] < SAME_BOX:
+            return f"the character at [{where}] of class {label} is not found"
+        if abs(same.scores[best] - score) > tolerance:
+            return f"the character at [{where}] has score {same.scores[best]:.4f}, expected {score:.4f}"
+    return ""
+
+
+def read_segmenter_manifest(path: Path) -> SegmenterManifest:
+    """Read bundle.json; another task, runtime or schema version, or a file that has to be there and is not named, is a `BadInput`."""
+    manifest = SegmenterManifest.from_json(read_json(path), str(path))
+    if (manifest.schema_version, manifest.task, manifest.runtime) != (SCHEMA_VERSION, TASK, RUNTIME):
+        found = f"{manifest.task} for {manifest.runtime} in schema {manifest.schema_version}"
+        raise BadInput(
+            str(path),
+            f"expected {TASK} for {RUNTIME} in schema {SCHEMA_VERSION}, found {found}",
+            "use the Glyphyard that wrote it",
+        )
+    if lost := sorted({MODEL, GOLDEN} - set(manifest.files)):
+        raise BadInput(str(path), f"names no {' and no '.join(lost)}", EXPORT_AGAIN)
+    if not manifest.classes or not 0 <= manifest.confidence <= 1:
+        problem = f"expected classes and a confidence in 0 to 1, found {manifest.classes} and {manifest.confidence}"
+        raise BadInput(str(path), problem, EXPORT_AGAIN)
+    return manifest
+
+
+def pack_found(plates: Sequence[tuple[np.ndarray, Detections]]) -> bytes:
+    """Return golden.npz as bytes: canvases (G,H,W,3) uint8 with the characters that have to be found on them."""
+    buffer = io.BytesIO()
+    found = [d for _, d in plates]
+    np.savez_compressed(
+        buffer,
+        canvases=np.stack([canvas for canvas, _ in plates]),
+        counts=np.array([len(d) for d in found]),
+        boxes=np.concatenate([d.boxes for d in found]).astype(np.float32),
+        scores=np.concatenate([d.scores for d in found]).astype(np.float32),
+        classes=np.concatenate([d.classes for d in found]).astype(np.int64),
+    )
+    return buffer.getvalue()
+
+
+def unpack_found(data: bytes, where: str) -> list[tuple[np.ndarray, Detections]]:
+    """Read golden.npz back; anything else is a `BadInput`."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_GOLDEN_BYTES:
+            raise BadInput(where, f"unpacks to {size >> 20} MiB, more than {MAX_GOLDEN_BYTES >> 20}", EXPORT_AGAIN)
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            canvases, ends = arrays["canvases"], np.cumsum(arrays["counts"])[:-1]
+            parts = [np.split(arrays[name], ends) for name in ("boxes", "scores", "classes")]
+    except (ValueError, KeyError, OSError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
+        raise BadInput(
+            where, f"expected canvases and their characters; this file cannot be read ({error})", EXPORT_AGAIN
+        ) from error
+    if len(canvases) != len(parts[0]) or canvases.dtype != np.uint8:
+        raise BadInput(
+            where, f"expected uint8 canvases with characters each, found {canvases.dtype} {canvases.shape}", EXPORT_AGAIN
+        )
+    return [(canvas, Detections(*found)) for canvas, *found in zip(canvases, *parts, strict=True)]
