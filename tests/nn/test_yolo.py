@@ -29,8 +29,12 @@ def test_a_copy_of_another_rank_is_refused() -> None:
 def test_it_neither_phones_nor_installs_nor_writes_home(tmp_path) -> None:
     code = (
         "import os\n"
+        "import torch\n"
+        "from PIL import Image\n"
         "from glyphyard.nn.yolo import open_ultralytics\n"
+        "before = Image.open, torch.save\n"
         "open_ultralytics()\n"
+        "assert (Image.open, torch.save) == before\n"
         "from ultralytics.utils import AUTOINSTALL, ONLINE, USER_CONFIG_DIR\n"
         "print(ONLINE, AUTOINSTALL, str(USER_CONFIG_DIR).startswith(os.environ['YOLO_CONFIG_DIR']))"
     )

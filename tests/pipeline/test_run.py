@@ -107,7 +107,7 @@ def test_the_seed_snippet_reads_the_exported_model_as_written(finished: Path, tm
     from glyphyard.core.ctc import greedy_decode
     from glyphyard.edge import Recognizer
 
-    recognizer = Recognizer(finished / "bundle")
+    recognizer = Recognizer(finished / "bundle", portable=True)
     sess = ort.InferenceSession(str(finished / "bundle" / "model.onnx"), providers=["CPUExecutionProvider"])
     crop_bgr = render_plate(5, 0).image_bgr
     gray = cv2.cvtColor(crop_bgr, cv2.COLOR_BGR2GRAY)

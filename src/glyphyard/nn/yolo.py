@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from PIL import Image
 from torch import nn
 
 from glyphyard.core.errors import BadInput, StepFailed
@@ -33,11 +35,14 @@ def open_ultralytics(rank: int = 0, world: int = 1) -> None:
         own = tempfile.mkdtemp(prefix="glyphyard-ultralytics-")
         os.environ["YOLO_CONFIG_DIR"] = own
         atexit.register(shutil.rmtree, own, ignore_errors=True)
+    before = Image.open, torch.save
     try:
         import ultralytics.utils
     except ImportError as error:
         remedy = "pip install 'glyphyard[detect]' (ultralytics is AGPL-3.0: see Licences in README.md)"
         raise BadInput("task detection", f"needs ultralytics, which is not installed ({error})", remedy) from error
+    finally:  # it replaces both for the whole process; its Image.open answers a broken image by installing a package
+        Image.open, torch.save = before
     expected = rank if world > 1 else -1
     if expected != ultralytics.utils.RANK:
         problem = f"ultralytics was imported as rank {ultralytics.utils.RANK}, this is rank {expected}"
