@@ -213,6 +213,11 @@ def test_the_cpu_reads_with_its_file_and_others_with_the_portable_one(bundle: Pa
     assert Recognizer(bundle, session=session).file == CPU_MODEL
 
 
+def test_a_reading_does_not_hang_on_its_neighbours(bundle: Path) -> None:
+    reader, images = Recognizer(bundle), boards(40, seed=4)
+    assert reader.read_many(images, batch_size=16) == [reader.read(image) for image in images]
+
+
 def test_an_old_bundle_reads_as_before(bundle: Path, tmp_path: Path) -> None:
     old = Path(shutil.copytree(bundle, tmp_path / "old"))
     (old / CPU_MODEL).unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,11 +32,10 @@ class Session(Protocol):
 class OnnxSession:
     """One inference session; `run` may be called from any number of threads at once (ONNX Runtime's own promise).
 
-    `file` is the bundle's file that it runs.
+    `where` is the path of `model`, `file` its name.
     """
 
     max_batch: int | None = None
-    file: str = MODEL
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class OnnxSession:
         provider_options: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
         self._session = _open(model, where, list(providers), threads, provider_options)
-        self._where = where
+        self._where, self.file = where, PurePath(where).name
         self.providers = list(self._session.get_providers())
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
 
@@ -66,12 +66,17 @@ class OnnxSession:
         for_cpu = tuple(providers) == CPU and CPU_MODEL in bundle.manifest.files and not portable
         file = CPU_MODEL if for_cpu else MODEL
         session = cls(bundle.read(file), str(bundle.folder / file), providers, threads, provider_options)
-        session.file = file
         session.check(bundle)
         return session
 
     def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
         """Return the log-probabilities (time, batch, classes) of a batch."""
+        if self.file == CPU_MODEL and len(batch_NCHW) > 1:
+            # One crop at a time: int8 activations share a scale over a batch, and a reading must not hang on its neighbours.
+            return np.concatenate([self._logits(batch_NCHW[i : i + 1]) for i in range(len(batch_NCHW))], axis=1)
+        return self._logits(batch_NCHW)
+
+    def _logits(self, batch_NCHW: np.ndarray) -> np.ndarray:
         result: np.ndarray = self._session.run([self._output], {self._input: batch_NCHW})[0]
         return result
 
