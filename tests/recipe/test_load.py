@@ -103,6 +103,11 @@ def test_extends_merges_keys_and_replaces_lists(write_recipe: Write, tmp_path: P
     recipe = load_recipe(child)
     assert (recipe.name, recipe.dataset.case, recipe.seed) == ("child", "keep", 3)
     assert recipe.evaluate.suite == tmp_path / "suite.yaml", "a path belongs to the file that states it"
+    child.write_text("extends: ../little.yaml\nmodel: {network: parseq, size: tiny}\n")
+    parent = sub / "parent.yaml"
+    parent.write_text(child.read_text())
+    child.write_text("extends: parent.yaml\nmodel: {network: crnn, hidden: 32}\n")
+    assert load_recipe(child).model.hidden == 32, "PARSeq's fields are gone with it"
     child.write_text("extends: ../little.yaml\nsede: 4\n")
     with pytest.raises(BadInput, match=r"child\.yaml:2:1"):
         load_recipe(child)

@@ -55,8 +55,8 @@ def _print(recipe: Recipe, plan: Plan) -> None:
     line("rows", ", ".join(f"{split} {about}{count}" for split, count in plan.rows.items()))
     for stage in plan.stages:
         line(
-            f"stage {stage.name}"[:12],
-            f"{stage.epochs} epochs × {stage.steps_per_epoch} steps = {stage.steps} steps; {stage.warmup_steps} of warm-up",
+            "stage",
+            f"{stage.name}: {stage.epochs} epochs × {stage.steps_per_epoch} steps = {stage.steps} steps; {stage.warmup_steps} of warm-up",
         )
         line("", f"validated after {_places(stage.validations_after_epochs)}; checkpoints {stage.checkpoints}")
     _print_labels(plan.labels, line)

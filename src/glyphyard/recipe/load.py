@@ -169,8 +169,13 @@ def _add_labels(tree: dict[str, Any], labels: Sequence[Path]) -> None:
 
 
 def _merge(base: Any, over: Any) -> Any:
-    """Lay `over` onto `base`: mappings merge key by key, anything else (lists too) replaces."""
+    """Lay `over` onto `base`: mappings merge key by key, anything else (lists too) replaces.
+
+    A mapping that names another network replaces, too: what stood there is about a network that is gone.
+    """
     if isinstance(base, dict) and isinstance(over, dict):
+        if over.get("network", base.get("network")) != base.get("network"):
+            return over
         return base | {key: _merge(base[key], value) if key in base else value for key, value in over.items()}
     return over
 

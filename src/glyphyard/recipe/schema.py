@@ -27,7 +27,8 @@ def reference() -> str:
     lines = [
         "# Recipe reference",
         "",
-        "Made by `glyphyard schema --markdown` (`make docs`); a test compares it with the code. Lists merge by replacement, keys by key.",
+        "Made by `glyphyard schema --markdown` (`make docs`); a test compares it with the code. Lists merge by replacement, keys by key; "
+        "a `model` or `recogniser` of another `network` replaces the one that it extends.",
         "",
     ]
     for title, schema in (("Recipe", json_schema()), ("Suite (evals/suites)", json_schema(suite=True))):
