@@ -27,8 +27,9 @@ env: $(READY) ## the locked environment in .venv/
 demo: $(READY) ## one recipe from data to a registered model, on this machine, nothing downloaded
 	$(BIN)/glyphyard run recipes/florida_crnn.yaml
 
-test: $(READY) lint ## all tests, two at a time
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+# By file, for a file's tests share what took long to make; in order, for those that take longest should not come last.
+test: $(READY) lint ## all tests, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(READY) lint ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow and not ray"

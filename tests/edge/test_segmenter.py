@@ -18,8 +18,6 @@ from glyphyard.data.synth_outlines import render_outlined
 from glyphyard.edge.catalogue import open_bundle
 from glyphyard.edge.segmenter import Segmenter, missing_of, pack_found, unpack_found
 
-pytestmark = pytest.mark.xdist_group("outlining")  # one process makes the bundles of tests/outlining.py
-
 
 @pytest.fixture(scope="module")
 def segmenter() -> Segmenter:

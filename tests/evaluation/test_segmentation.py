@@ -16,8 +16,6 @@ from glyphyard.evaluation import segmentation
 from glyphyard.evaluation.gate import judge
 from glyphyard.evaluation.segmentation import look, measure_segmenter
 
-pytestmark = pytest.mark.xdist_group("outlining")  # one process makes the bundles of tests/outlining.py
-
 
 class Knowing(Segmenter):
     """A segmenter that is told what stands on each plate, and forgets the first `lost` characters."""

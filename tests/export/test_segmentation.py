@@ -16,8 +16,6 @@ from glyphyard.export import segmentation
 from glyphyard.export.onnx_graph import tidy
 from glyphyard.export.segmentation import chosen_confidence, export_segmenter
 
-pytestmark = pytest.mark.xdist_group("outlining")  # one process makes the bundles of tests/outlining.py
-
 
 def test_the_bundle_says_what_it_is():
     folder = bundle()
