@@ -79,6 +79,16 @@ def test_a_folder_becomes_tables_and_pictures(capsys: Captured, finder: Path, pa
     assert np.abs(picture.astype(int) - cv2.imread(str(pages / "a.png")).astype(int)).max() > 60  # something is drawn
 
 
+@pytest.mark.parametrize("below", ["out", "."])
+def test_what_it_wrote_is_no_page_of_the_next_reading(
+    capsys: Captured, finder: Path, pages: Path, tmp_path: Path, below: str
+) -> None:
+    for _ in range(2):
+        code, _, told = predict(capsys, pages, "--detector", finder, "--out", pages / below)
+        assert code == 0
+        assert "3 pages, 1 unreadable, 3 regions" in told
+
+
 def test_pages_of_one_name_do_not_overwrite_each_other(capsys: Captured, finder: Path, pages: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     cv2.imwrite(str(tmp_path / "more" / "a.png"), page([(2, 2)]))

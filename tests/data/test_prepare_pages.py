@@ -50,6 +50,22 @@ def test_the_same_content_is_prepared_once_wherever_it_lies(tmp_path):
     assert prepare(dataset(real(tmp_path / "moved")), tmp_path / "store") != first
 
 
+def test_a_group_of_file_names_stands_on_one_side(tmp_path):
+    folder = pages(tmp_path / "a", 30)
+    for i in range(30):  # three pages a writer
+        for suffix in ("images/{}.png", "labels/{}.txt"):
+            old = folder / suffix.format(i)
+            old.rename(old.with_name(f"w{i // 3}_{i}{old.suffix}"))
+    source = YoloFolder(kind="yolo_folder", name="real", folder=folder, group_by=r"(w\d+)_")
+    made = prepare(dataset(source), tmp_path / "store")
+    manifest = DatasetManifest.read(made / "manifest.json")
+    sides = {name: {row.group for row in read_rows(made, manifest, name)} for name in manifest.splits}
+    assert set.union(*sides.values()) == {f"w{i}" for i in range(10)}
+    assert sum(map(len, sides.values())) == 10
+    other = prepare(dataset(real(folder)), tmp_path / "store")
+    assert other != made  # the groups are part of what it is
+
+
 def test_real_and_drawn_pages_share_a_folder_that_reads_back(tmp_path):
     done: list[tuple[int, int]] = []
     drawn = SyntheticPages(kind="synthetic_pages", name="drawn", count=2, splits=("train",))

@@ -135,6 +135,9 @@ def test_overrides_by_index_and_by_name(write_recipe: Write) -> None:
         ("stages.main.lr=fast", ["--set stages.main.lr=fast", "number"]),
         ("stagse.main.lr=1", ["stagse", "stages"]),
         ("seed.x=1", ["seed"]),
+        ("stages.main.lr=[1,", ["--set stages.main.lr=[1,", "YAML"]),
+        ("name=*x", ["--set name=*x", "YAML"]),
+        ("dataset.sources.made.kind=plate_tsw", ["plate_tsw", "plate_tsv"]),
     ],
 )
 def test_a_wrong_override_names_itself(write_recipe: Write, override: str, words: list[str]) -> None:
@@ -164,3 +167,14 @@ def test_a_fingerprint_knows_no_place_and_no_machine(write_recipe: Write, tmp_pa
     assert here.fingerprint != load_recipe(tmp_path / "little.yaml", ["seed=4"], labels=[tmp_path / "a"]).fingerprint
     (elsewhere / "suite.yaml").write_text((elsewhere / "suite.yaml").read_text().replace("0.85", "0.80"))
     assert load_recipe(elsewhere / "little.yaml").fingerprint != load_recipe(tmp_path / "little.yaml").fingerprint
+
+
+def test_one_mistake_is_counted_as_one(write_recipe: Write) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_recipe(write_recipe(), ["stages.main.lr=-1"])
+    assert "more mistake" not in str(caught.value)
+
+
+def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is a folder"):
+        load_recipe(tmp_path)

@@ -40,6 +40,9 @@ def test_a_suite_that_judges_reading_needs_classes_that_read(tmp_path):
     with pytest.raises(BadInput, match="GY081"):
         load_recipe(TINY, [f"evaluate.suite={suite}"])
     assert load_recipe(TINY, [f"evaluate.suite={suite}", "model.classes=alphabet"]).model.classes == "alphabet"
+    suite.write_text("name: floors\nthresholds: [{metric: map50, above: 0.5}]\nslice_floors: {source: 0.5}\n")
+    with pytest.raises(BadInput, match="GY081"):
+        load_recipe(TINY, [f"evaluate.suite={suite}"])
 
 
 def test_the_guides_settings_are_the_recipes():

@@ -79,7 +79,7 @@ MISTAKES = [
     ("{uniform: [0.0, 0.5]}", "{uniform: [0.0, 0.5], int: [0, 1]}", 5, ["exactly one", "uniform, int"]),
     ("[adamw, sgd]", "[sgd, sgd]", 6, ["twice"]),
     ("direction: minimize", "direction: down", 8, ["minimize", "'down'"]),
-    ("recipe: little.yaml", "recipe: other.yaml", None, ["other.yaml", "no such recipe"]),
+    ("recipe: little.yaml", "recipe: other.yaml", None, ["other.yaml", "no such file"]),
     ("recipe: little.yaml\n", "", None, ["`recipe` is missing"]),
 ]
 

@@ -38,6 +38,8 @@ def test_the_guides_two_profiles():
         (["augmentation.horizontal_flip=true"], "GY001", "horizontal_flip"),
         (["export.targets=[{name: orin_nano_jp62}]"], "GY075", "targets"),
         (["stages.main.guards=[{metric: map, min: 0.1, action: rollback}]"], "GY078", "rollback"),
+        (["stages.main.optimizer={name: sgd, nesterov: false}"], "GY085", "nesterov false"),
+        (["stages.main.optimizer={name: sgd, momentum: 0}"], "GY085", "momentum 0"),
         (["stages.main.select=cer"], "GY062", "cer"),
         (["model={network: crnn}"], "GY056", "crnn"),
         (["stages.main.losses=[{term: ctc}]"], "GY050", "ctc"),

@@ -103,6 +103,16 @@ def test_more_epochs_go_on_from_another_run(pages: Path, dataset: Path, whole: P
     assert [row["epoch"] for row in rows(tmp_path / "longer")] == [1, 2, 3, 4]
 
 
+def test_the_state_of_another_optimiser_is_refused_and_every_epoch_kept(
+    pages: Path, dataset: Path, whole: Path, tmp_path: Path
+) -> None:
+    changes = {"epochs": 4, "start": "resume", "init": str(whole / "last.pt"), "optimizer": {"name": "sgd"}}
+    with pytest.raises(BadInput, match="another optimiser"):
+        train(dark_recipe(pages, changes), dataset, tmp_path / "sgd", parent=whole / "last.pt")
+    train(dark_recipe(pages, {"epochs": 1, "keep_epochs": True}), dataset, tmp_path / "kept")
+    assert (tmp_path / "kept" / "epoch_001.pt").is_file()
+
+
 def test_finetuning_starts_with_the_weights_of_another_run(pages: Path, dataset: Path, whole: Path, tmp_path: Path) -> None:
     tuned = dark_recipe(
         pages, {"epochs": 1, "lr": 1e-9, "start": "finetune", "init": str(whole / "best.pt"), "optimizer": {"weight_decay": 0}}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Example: glyphyard evaluate runs/florida_crnn-…/bundle --suite florida_plates --baseline champion --out scores"
+    epilog="Example: glyphyard evaluate runs/florida_crnn-…/bundle --suite florida_plates --baseline florida_plates --out scores"
 )
 @click.argument("bundle", required=False, type=click.Path(path_type=Path))
 @click.option("--suite", metavar="NAME|FILE", help="A suite of evals/suites; the recipe's own when absent.")

@@ -18,7 +18,7 @@ def baseline() -> None:
 
 
 @baseline.command(
-    epilog="Example: glyphyard baseline update champion --from florida_crnn-20261120-231500-1a2b --why 'more night crops'"
+    epilog="Example: glyphyard baseline update florida_plates --from florida_crnn-20261120-231500-1a2b --why 'more night crops'"
 )
 @click.argument("name")
 @click.option("--from", "run", required=True, metavar="RUN", help="A run's folder or name, or the --out folder of an evaluation.")
@@ -47,7 +47,7 @@ def update(name: str, run: str, why: str, by: str, yes: bool, store: Path) -> No
     click.echo(f"baseline {done.name}: {proposal.path} and {done.outcomes}; commit both")
 
 
-@baseline.command(epilog="Example: glyphyard baseline show champion")
+@baseline.command(epilog="Example: glyphyard baseline show florida_plates")
 @click.argument("name")
 def show(name: str) -> None:
     """Print who made it the baseline, when, from which run and why."""

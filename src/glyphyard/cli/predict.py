@@ -73,13 +73,13 @@ def _predict_pages(
     from glyphyard.pipeline.predictions import image_files
 
     finder, reads = open_finder(detector), open_bundle(reader, decode) if reader else None
-    total, regions, errors = _counted(pages), 0, 0
+    total, regions, errors = _counted(pages, out), 0, 0
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     with ExitStack() as stack:
         to_files = stack.enter_context(page_files(out)) if out else None
         if not (as_json or to_files):
             writer.writeheader()
-        for page in _with_bar(stack, page_readings(finder, reads, image_files(pages)), total):
+        for page in _with_bar(stack, page_readings(finder, reads, image_files(pages, out)), total):
             regions, errors = regions + len(page.regions), errors + bool(page.error)
             if to_files:
                 to_files(page)
@@ -94,12 +94,12 @@ def _predict_pages(
         )
 
 
-def _counted(images: tuple[Path, ...]) -> int:
+def _counted(images: tuple[Path, ...], out: Path | None) -> int:
     """Count the images by their names; they are listed again as they are read."""
     from glyphyard.core.errors import BadInput
     from glyphyard.pipeline.predictions import image_files
 
-    total = sum(1 for _ in image_files(images))
+    total = sum(1 for _ in image_files(images, out))
     if not total:
         raise BadInput(str(images[0]), "no image in this folder", "name a folder with .png, .jpg, .bmp, .webp or .tif files")
     return total
@@ -110,14 +110,14 @@ def _predict_crops(bundle: Path, images: tuple[Path, ...], out: Path | None, dec
     from glyphyard.pipeline.predictions import COLUMNS, image_files, prediction_files, predictions
 
     recognizer = open_bundle(bundle, decode)
-    total = _counted(images)
+    total = _counted(images, out)
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     errors, started = 0, time.monotonic()
     with ExitStack() as stack:
         to_files = stack.enter_context(prediction_files(out)) if out else None
         if not (as_json or to_files):
             writer.writeheader()
-        for row in _with_bar(stack, predictions(recognizer, image_files(images)), total):
+        for row in _with_bar(stack, predictions(recognizer, image_files(images, out)), total):
             errors += bool(row.error)
             if to_files:
                 to_files(row)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from glyphyard.cli.options import json_option, print_json
+from glyphyard.core.errors import BadInput
 
 folder_argument = click.argument("folder", type=click.Path(path_type=Path))
 
@@ -23,6 +24,8 @@ def list_items(folder: Path, as_json: bool) -> None:
     """List the crops of FOLDER, oldest first, with what was read on each."""
     from glyphyard.edge.queue import LabelQueue
 
+    if not folder.is_dir():
+        raise BadInput(str(folder), "no such folder", "name the agent's queue.folder (/etc/glyphyard/sync.json)")
     items = LabelQueue(folder).items()
     if as_json:
         print_json([item.to_json() for item in items])

@@ -51,6 +51,8 @@ def run(
     if resume and (start or origin or profile):
         told = "--start, --from and --profile are for a new run of a RECIPE"
         raise click.UsageError(f"--resume goes on in the run's own folder; {told}")
+    if only_plan and (stage or until):
+        raise click.UsageError("--plan shows the whole run: leave --stage and --until out")
     from glyphyard.pipeline.store import new_run, only_one, open_run, recipe_of
 
     store = store.absolute()

@@ -92,6 +92,8 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; a missing or broken one is a `BadInput` that names it."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BadInput(str(path), "no such file", f"name the folder that holds {Path(path).name}") from error
     except (OSError, ValueError) as error:
         raise BadInput(str(path), f"expected a JSON file, found none that can be read ({error})") from error
 

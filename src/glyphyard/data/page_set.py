@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from glyphyard.data.findings import AuditFinding, Kind, by_kind
 from glyphyard.data.region_audit import MarkedPage, audit_pages, refuse_too_many_bad_regions
 from glyphyard.data.sources.pages import Page, list_pages
-from glyphyard.data.split import STRENGTH, assign, unite
+from glyphyard.data.sources.row import Row
+from glyphyard.data.split import STRENGTH, assign, group_of, unite
 from glyphyard.recipe.dataset import SPLITS, DatasetConfig, PageSource, Split, SplitConfig
 
 
@@ -59,10 +60,25 @@ def gather_pages(dataset: DatasetConfig, *, any_character: bool = True) -> PageS
         marked, found = audit_pages(pages, getattr(source, "unlabelled", "negative"), characters)
         refuse_too_many_bad_regions(pages, found, dataset.max_bad_fraction)
         findings += found
-        every += [page for page in marked if page.page.split in (None, *source.splits)]
+        for page in marked:
+            if page.page.split not in (None, *source.splits):
+                continue
+            grouped = _grouped(page, source, dataset.split)
+            if grouped is None:
+                findings.append(AuditFinding(Kind.NO_GROUP, 0, source.name, page.page.path, 0, "group_by does not match"))
+            else:
+                every.append(grouped)
     allowed = {source.name: source.splits for source in dataset.sources}
     sides, moved = deal(every, dataset.split, allowed)
     return PageSet(sides, drawn, [*findings, *moved], listed)
+
+
+def _grouped(page: MarkedPage, source: PageSource, split: SplitConfig) -> MarkedPage | None:
+    """Give a page the group that `group_by` names, None where it names none; a page has no text: without one it stands alone."""
+    listed = page.page
+    row = Row(listed.source, listed.annotations or listed.path, 0, listed.path, "", listed.file)
+    group = listed.group or group_of(row, "", source.group_by, split)
+    return None if group is None else replace(page, page=replace(listed, group=group or None))
 
 
 def deal(

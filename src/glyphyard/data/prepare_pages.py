@@ -98,7 +98,7 @@ def _identity(found: PageSet, names: Sequence[str]) -> str:
     """Name the content: images by their bytes, boxes to a hundredth of a pixel, drawn pages by seed, index and code."""
     pages = {
         split: sorted(
-            [p.page.source, p.sha256, list(p.labels), [[round(float(v), 2) for v in box] for box in p.boxes]]
+            [p.page.source, p.sha256, list(p.labels), [[round(float(v), 2) for v in box] for box in p.boxes], *_group(p)]
             for p in found.pages[split]
         )
         for split in SPLITS
@@ -114,6 +114,10 @@ def _identity(found: PageSet, names: Sequence[str]) -> str:
         ]
         drawn["code"] = [sha256_file(path) for path in files]
     return fingerprint({"prepare_pages": PREPARE_VERSION, "names": list(names), "pages": pages, "drawn": drawn})
+
+
+def _group(page: MarkedPage) -> list[str]:
+    return [page.page.group] if page.page.group else []
 
 
 def _write(folder: Path, found: PageSet, names: tuple[str, ...], workers: int | None, progress: Progress | None) -> list[Entry]:

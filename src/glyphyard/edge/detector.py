@@ -24,7 +24,7 @@ from glyphyard.core.letterbox import Letterbox, Placement
 from glyphyard.core.pixels import decode_image, read_image
 from glyphyard.core.records import Record
 from glyphyard.core.yolo import BoxRule, decode_yolo
-from glyphyard.edge.bundle import EXPORT_AGAIN, read_checked
+from glyphyard.edge.bundle import EXPORT_AGAIN, MAX_GOLDEN_BYTES, read_checked
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
 from glyphyard.edge.recognizer import Image
 from glyphyard.edge.session import CPU, OnnxSession, Session
@@ -188,6 +188,10 @@ def pack_boxes(golden: GoldenBoxes) -> bytes:
 def unpack_boxes(data: bytes, where: str) -> GoldenBoxes:
     """Read golden.npz back; anything else is a `BadInput`."""
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_GOLDEN_BYTES:
+            raise BadInput(where, f"unpacks to {size >> 20} MiB, more than {MAX_GOLDEN_BYTES >> 20}", EXPORT_AGAIN)
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             images, counts, boxes, scores, classes = (arrays[n] for n in ("images", "counts", "boxes", "scores", "classes"))
             ends = np.cumsum(counts)

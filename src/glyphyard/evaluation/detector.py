@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glyphyard.core.boxes import Detections
-from glyphyard.core.detection_metrics import Truth, at_confidence, match
+from glyphyard.core.detection_metrics import Truth, at_confidence, match, pooled
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path
 from glyphyard.core.pixels import decode_image
@@ -98,7 +98,7 @@ def measure_detector(
         versions={name: version(name) for name in ("glyphyard", "numpy", "pyarrow")},
         held_out=held_out_sha256(sample.row for sample in samples),
     )
-    write_pages(Path(out) / PAGES, samples, confidence)
+    write_pages(Path(out) / PAGES, samples, len(detector.classes), confidence)
     card.write(Path(out) / "scorecard.json")
     return card
 
@@ -172,16 +172,17 @@ def speed_of(times_ms: Sequence[float], threads: int | None) -> dict[str, float]
     }
 
 
-def write_pages(path: Path, samples: Sequence[PageSample], confidence: float) -> None:
+def write_pages(path: Path, samples: Sequence[PageSample], classes: int, confidence: float) -> None:
     """Write a row a page: true and found boxes (the unsure ones too), and how many were missed and wrong at `confidence`."""
-    rows = [_row(sample, confidence) for sample in samples]
+    rows = [_row(sample, classes, confidence) for sample in samples]
     table = {name: [row[name] for row in rows] for name in rows[0]}
     with atomic_path(path) as temporary:
         pq.write_table(pa.table(table), temporary)
 
 
-def _row(sample: PageSample, confidence: float) -> dict[str, Any]:
-    at = at_confidence(match([sample.truth], [sample.found], None), confidence)
+def _row(sample: PageSample, classes: int, confidence: float) -> dict[str, Any]:
+    matches = [match([sample.truth], [sample.found], label) for label in range(classes)]
+    at = at_confidence(pooled(matches), confidence)
     return {
         "id": sample.id,
         "path": sample.path,

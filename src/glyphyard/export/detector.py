@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from glyphyard.core.boxes import Detections
-from glyphyard.core.detection_metrics import Truth, best_f1, match
+from glyphyard.core.detection_metrics import Truth, best_f1, match, pooled
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file
 from glyphyard.core.letterbox import Letterbox
@@ -137,7 +137,7 @@ def _chosen(seen: Seen, run: Runner, rule: BoxRule, classes: int, say: Say) -> B
     """Return the rule with the confidence whose F1 over all classes is the best on validation."""
     letterbox = Letterbox(*seen.canvases[0].shape[:2])
     found = [decode_yolo(run(letterbox.batch([canvas])), classes, rule)[0] for canvas in seen.canvases]
-    best = best_f1(match(seen.truths, found, None))
+    best = best_f1(pooled([match(seen.truths, found, label) for label in range(classes)]))
     confidence = round(float(np.clip(best.confidence, LEAST_CONFIDENCE, 1 - LEAST_CONFIDENCE)), 4)
     told = f"precision {best.precision:.1%}, recall {best.recall:.1%} there" if best.hits else "nothing is found there yet"
     say(f"export: a box counts from confidence {confidence:.2f}, chosen on {len(found)} validation pages ({told})")

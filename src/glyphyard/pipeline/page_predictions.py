@@ -23,6 +23,7 @@ from glyphyard.data.synth.faces import draw_word
 from glyphyard.edge import Recognizer
 from glyphyard.edge.detector import Detector
 from glyphyard.edge.restorer import Restorer
+from glyphyard.pipeline.predictions import DRAWN
 
 CSV_FILE, JSON_FILE = "regions.csv", "regions.json"
 COLUMNS = ("path", "region", "x1", "y1", "x2", "y2", "label", "confidence", "text", "text_confidence", "error")
@@ -30,6 +31,7 @@ MARGIN = 0.08  # of a region's height, added on all sides: a line that was boxed
 NOTE_CHARACTERS = 40
 FACE = "source-semibold"
 QUALITY = 85
+LONGEST_PX = 65_500  # of a JPEG
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,10 @@ def page_readings(detector: Detector, reader: Recognizer | Restorer | None, file
     for path in files:
         try:
             image = read_image(path)
-            found = detector.find(image)
+            reading = _read(str(path), image, detector.find(image), detector.classes, reader)
         except BadInput as error:
-            yield PageReading(str(path), error=str(error))
-            continue
-        yield _read(str(path), image, found, detector.classes, reader)
+            reading = PageReading(str(path), error=str(error))
+        yield reading
 
 
 def _read(
@@ -158,15 +159,16 @@ def page_files(folder: Path) -> Iterator[Callable[[PageReading], None]]:
             names[stem] = names.get(stem, 0) + 1
             if page.image is not None:
                 number = f".{names[stem]}" if names[stem] > 1 else ""
-                _write_picture(folder / f"{stem}{number}.regions.jpg", drawn(page))
+                _write_picture(folder / f"{stem}{number}{DRAWN}", drawn(page))
 
         yield write
         value_file.write("\n]\n")
 
 
 def _write_picture(path: Path, picture: np.ndarray) -> None:
-    good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    if not good:
-        raise BadInput(str(path), f"a page of {picture.shape[1]}x{picture.shape[0]} px cannot be drawn", "leave --out out")
+    if max(picture.shape[:2]) > LONGEST_PX:
+        scale = LONGEST_PX / max(picture.shape[:2])
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.tobytes())

@@ -18,9 +18,11 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path
 from glyphyard.core.pixels import read_image
 from glyphyard.edge.catalogue import Reader
+from glyphyard.edge.segmenter import Segmenter
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 BATCH = 64
+DRAWN = ".regions.jpg"
 CSV_FILE, TEXT_FILE = "predictions.csv", "predictions.txt"
 ONE_LINE = str.maketrans("\t\n\r", "   ")  # a file may be called anything
 COLUMNS = ("path", "text", "confidence", "error")
@@ -40,27 +42,34 @@ class Prediction:
         return asdict(self) | {"confidence": "" if self.confidence is None else round(self.confidence, 4)}
 
 
-def image_files(places: Sequence[Path]) -> Iterator[Path]:
-    """Yield files as named and the images in folders and their folders, sorted by name, listing one folder at a time."""
+def image_files(places: Sequence[Path], out: Path | None = None) -> Iterator[Path]:
+    """Yield files as named and the images in folders and their folders, sorted by name, listing one folder at a time.
+
+    What a reading writes is not read: a folder `out` below them is passed over, and in `out` itself the drawn pages.
+    """
     for place in places:
         if place.is_dir():
-            yield from _images_in(place)
+            yield from _images_in(place, out.resolve() if out else None)
         else:
             yield place
 
 
-def _images_in(folder: Path) -> Iterator[Path]:
+def _images_in(folder: Path, out: Path | None) -> Iterator[Path]:
+    into_it = out is not None and folder.resolve() == out
     for name in sorted(os.listdir(folder)):
         path = folder / name
         if path.suffix.lower() in SUFFIXES and not path.is_dir():
-            yield path
-        elif path.is_dir() and not path.is_symlink():
-            yield from _images_in(path)
+            if not (into_it and name.endswith(DRAWN)):
+                yield path
+        elif path.is_dir() and not path.is_symlink() and path.resolve() != out:
+            yield from _images_in(path, out)
 
 
 def predictions(recognizer: Reader, files: Iterable[Path], batch_size: int = BATCH) -> Iterator[Prediction]:
     """Yield one row a file, in order; a file that cannot be read is a row with its error."""
     waiting = iter(files)
+    if isinstance(recognizer, Segmenter):
+        batch_size = 1  # it needs plates in their own size, which may be large, and looks at them one by one
     while batch := list(islice(waiting, batch_size)):
         opened = {path: _opened(recognizer, path) for path in batch}
         readable = {path: found for path, found in opened.items() if isinstance(found, np.ndarray)}

@@ -92,7 +92,9 @@ def _parse(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise BadInput(str(path), "no such recipe", _nearest_file(path)) from error
+        raise BadInput(str(path), "no such file", _nearest_file(path)) from error
+    except IsADirectoryError as error:
+        raise BadInput(str(path), "is a folder, expected a YAML file", "name a file in it") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(str(path), f"expected a UTF-8 YAML file ({error})") from error
     try:
@@ -208,9 +210,17 @@ def _assign(tree: dict[str, Any], positions: Positions, override: str, stated: s
         at = (*at, step)
         positions[at] = (where, 0, 0)
         if depth == len(keys) - 1:
-            node[step] = _plain(YAML(typ="rt").load(text)) if text else None
+            node[step] = _value(text, where) if text else None
         else:
             node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
+
+
+def _value(text: str, where: str) -> Any:
+    try:
+        return _plain(YAML(typ="rt").load(text))
+    except YAMLError as error:
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise BadInput(where, f"expected a YAML value, found {text!r} ({problem})", "quote it") from error
 
 
 def _index(node: list[Any], key: str, where: str) -> int:
@@ -228,7 +238,11 @@ def _validate(kind: type[S], tree: dict[str, Any], positions: Positions, path: P
         return kind.model_validate(tree)
     except ValidationError as error:
         # A misspelt key is also a missing one: the misspelling is the one to show.
-        mistakes = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        # A list that is too short without its bad entry is no mistake of its own.
+        every = error.errors()
+        inner = [tuple(e["loc"]) for e in every]
+        real = [e for e in every if e["type"] != "too_short" or not any(e["loc"] == at[: len(e["loc"])] != at for at in inner)]
+        mistakes = sorted(real, key=lambda e: e["type"] != "extra_forbidden")
         first, others = mistakes[0], len(mistakes) - 1
         at = tuple(first["loc"])
         problem = _explain(kind, first, at)
@@ -244,6 +258,11 @@ def _explain(kind: type[BaseModel], error: Any, at: tuple[Any, ...]) -> str:
         return f"unknown key `{dotted}`; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(known))}")
     if error["type"] == "missing":
         return f"`{dotted}` is missing"
+    if error["type"] == "union_tag_not_found":
+        return f"`{dotted}` has no {error['ctx']['discriminator']}; it is a word that says which sort it is"
+    if error["type"] == "union_tag_invalid":
+        known = str(error["ctx"]["expected_tags"]).replace("'", "")
+        return f"`{dotted}` is of {error['ctx']['discriminator']} {error['ctx']['tag']!r}; known here: {known}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     expected = message if message.startswith("expected") else f"expected {message}"
     found = error["input"]

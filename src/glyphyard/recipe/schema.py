@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from glyphyard.recipe.laws import LAWS
@@ -77,7 +78,9 @@ def _type(field: dict[str, Any]) -> str:
 def _default(value: Any) -> str:
     if isinstance(value, dict):
         return "…" if value else "{}"
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, list) else str(value)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(value)
 
 
 def _what(field: dict[str, Any]) -> str:

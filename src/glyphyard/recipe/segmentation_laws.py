@@ -35,6 +35,7 @@ def only_readers_are_judged_by_reading(recipe: Recipe) -> Iterator[Breach]:
         return
     asked = [t.metric for t in recipe.suite.thresholds] if recipe.suite else []
     asked += list(recipe.suite.regression.tolerance) if recipe.suite else []
+    asked += ["exact_match"] if recipe.suite and recipe.suite.slice_floors else []
     places: list[tuple[tuple[str | int, ...], str]] = [(("evaluate", "suite"), metric) for metric in asked]
     for i, stage in enumerate(recipe.stages):
         places += [(("stages", i, "select"), stage.select)]

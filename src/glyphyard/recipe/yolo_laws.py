@@ -65,10 +65,20 @@ def floors_are_of_readers(recipe: Recipe) -> Iterator[Breach]:
         yield Breach(("evaluate", "suite"), problem, "leave them out of the suite")
 
 
+def detectors_sgd_is_nesterovs(recipe: Recipe) -> Iterator[Breach]:
+    """GY085: SGD of a detector's stage is Nesterov's, with a momentum: ultralytics has no other."""
+    for i, stage in enumerate(recipe.stages):
+        chosen = stage.optimizer
+        if recipe.task == DETECTION and chosen.name == "sgd" and not (chosen.nesterov and chosen.momentum > 0):
+            problem = f"nesterov {str(chosen.nesterov).lower()}, momentum {chosen.momentum:g} against task {recipe.task!r}"
+            yield Breach(("stages", i, "optimizer"), problem, "use `nesterov: true` and a momentum above 0, or adamw")
+
+
 YOLO_LAWS = (
     detectors_last_epochs,
     detectors_augment_by_what_there_is,
     detectors_have_no_targets,
     detectors_do_not_roll_back,
     floors_are_of_readers,
+    detectors_sgd_is_nesterovs,
 )

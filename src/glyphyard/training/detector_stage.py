@@ -35,6 +35,7 @@ from glyphyard.training.ranks import Ranks
 from glyphyard.training.schedule import lr_factor
 from glyphyard.training.seeds import derive
 from glyphyard.training.selection import crossed, without_nan
+from glyphyard.training.start import check_optimizer
 from glyphyard.training.watch import TICK_S, EpochRow, Tick, Watch
 
 LEAST_SCORE = 0.001  # average precision counts unsure boxes too
@@ -124,6 +125,7 @@ class DetectorStage(DetectionTrainer):
         put_weights(nn.ModuleDict({"model": unwrap_model(self.model)}), self.state["parts"], where)
         put_weights(nn.ModuleDict({"model": self.ema.ema}), self.state["ema"], where)
         self.ema.updates = self.state["ema_updates"]
+        check_optimizer(self.state["optimizer"], self.optimizer.state_dict(), where)
         self.optimizer.load_state_dict(self.state["optimizer"])
         self.start_epoch, self.state = self.position.epoch, None
 
@@ -225,7 +227,8 @@ class DetectorStage(DetectionTrainer):
             position.stopped = "finished"
         self.watch.epoch_ended(row)
         if self.ranks.rank == 0:
-            save_state(self._state(), *([self.job.best, self.job.last] if is_best else [self.job.last]))
+            kept = [self.job.epoch(position.epoch)] if self.stage.keep_epochs else []
+            save_state(self._state(), *([self.job.best] if is_best else []), self.job.last, *kept)
         self.stop = bool(position.stopped)
 
     def _judge(self, metrics: dict[str, float]) -> bool:

@@ -65,9 +65,11 @@ def _read_utf8(path: Path) -> str:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise BadInput(str(path), "no such file", "check the path in the recipe") from error
+        raise BadInput(str(path), "no such file", "check its path in the recipe or after --labels") from error
     except OSError as error:
-        raise BadInput(str(path), f"cannot read this file ({error.strerror})", "check the path in the recipe") from error
+        raise BadInput(
+            str(path), f"cannot read this file ({error.strerror})", "check its path in the recipe or after --labels"
+        ) from error
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
