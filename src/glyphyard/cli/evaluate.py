@@ -64,7 +64,9 @@ def evaluate(
         raise click.UsageError("give a BUNDLE, or --predictions FILE")
     if decode != "greedy" and (workers or predictions):
         raise click.UsageError("--decode beam reads a BUNDLE in one process")
+    from glyphyard.core.errors import BadInput
     from glyphyard.core.files import make_folder
+    from glyphyard.edge.manifest import MANIFEST
     from glyphyard.evaluation.baseline import load_baseline
     from glyphyard.evaluation.conclude import conclude
     from glyphyard.evaluation.gate import exit_code
@@ -74,6 +76,8 @@ def evaluate(
     def say(line: str) -> None:
         click.echo(line, err=as_json)
 
+    if bundle is not None and not (bundle / MANIFEST).is_file():
+        raise BadInput(str(bundle), f"holds no {MANIFEST}", "name the folder of a bundle: RUN/bundle")
     terms = terms_of(suite, recipe, bundle, overrides, labels)
     if baseline is not None:
         load_baseline(baseline)  # a name with a typing error costs no evaluation

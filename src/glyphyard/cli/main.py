@@ -72,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except GlyphyardError as error:
         _stop(str(error), error.exit_code)
     except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.BAD_INPUT)
+        asked = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "glyphyard"
+        _stop(f"{' '.join(error.format_message().split()).rstrip('.')}; see `{asked} --help`", ExitCode.BAD_INPUT)
     except (click.Abort, KeyboardInterrupt):
         _stop("interrupted; `glyphyard run --resume RUN` goes on where it stopped", 130)
     except BrokenPipeError:

@@ -41,7 +41,11 @@ def suite_file(name: str) -> Path:
     found = SUITES / f"{name}.yaml"
     if not found.is_file():
         known = ", ".join(sorted(p.stem for p in SUITES.glob("*.yaml")))
-        raise BadInput(f"suite {name}", f"no file {found}", f"known here: {known}" if known else "give the path of a suite file")
+        raise BadInput(
+            f"suite {name}",
+            f"no file {found.absolute()}",
+            f"known here: {known}" if known else "give the path of a suite file, or call it from the folder that holds evals/",
+        )
     return found
 
 
