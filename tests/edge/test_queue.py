@@ -206,6 +206,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
 
 def test_the_verb_lists_exports_and_clears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = str(tmp_path / "queue"), str(tmp_path / "out")
+    assert run(capsys, "queue", "list", folder) == (2, "")  # a name with a typing error is no empty queue
+    Path(folder).mkdir()
     assert run(capsys, "queue", "list", folder) == (0, "")
     assert run(capsys, "queue", "export", folder, out)[0] == 2
     LabelQueue(tmp_path / "queue").offer(noise(1), unsure("KX4"))
