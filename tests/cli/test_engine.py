@@ -82,6 +82,8 @@ def test_the_plan_is_a_command_of_trtexec(bundle: Path, capsys: pytest.CaptureFi
     words = shlex.split(capsys.readouterr().out)
     assert words[0] == "trtexec"
     assert {"--int8", "--fp16", "--maxShapes=input:8x1x32x128", f"--onnx={bundle}/model.onnx"} <= set(words)
+    assert status("engine", "plan", bundle, "--target", "orin_nx_jp62", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["command"] == words
 
 
 def test_all_targets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,6 +120,8 @@ def test_a_baseline_moves_only_with_a_reason(cli: Cli, bundle: Path, tmp_path: P
     assert update.when.endswith("+00:00")
     code, out, _ = cli("baseline", "show", "best")
     assert "the first" in out
+    code, out, _ = cli("baseline", "show", "best", "--json")
+    assert json.loads(out)["updates"][0]["why"] == "the first"
     code, out, _ = cli(*evaluate, "--baseline", "best", "--out", "again")
     assert code == 0
     assert "exact match not worse than best" in out
@@ -138,6 +140,9 @@ def test_a_frozen_set_is_listed_beside_its_suite(cli: Cli, bundle: Path, tmp_pat
     code, _, err = cli("evaluate", bundle, "--suite", "little.yaml", "--dataset", other, "--out", "no")
     assert (code, err.count("\n")) == (2, 1)
     assert "1 came (crops/60.png)" in err
+    code, out, _ = cli("suite", "freeze", "little.yaml", "--dataset", other, "--json")
+    said = json.loads(out)
+    assert (said["stated"], said["held_out"] == said["stated"]) == (line.removeprefix("held_out: "), False)
 
 
 def test_two_runs_in_one_page_need_two_runs(cli: Cli) -> None:

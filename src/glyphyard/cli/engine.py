@@ -92,7 +92,8 @@ def _judge(bundle: Path, suite: Path, dataset: Path) -> Callable[[Session], Judg
 @engine.command(epilog="Example: glyphyard engine plan bundle --target orin_nx_jp62")
 @bundle_argument
 @target_option
-def plan(bundle: Path, target: str) -> None:
+@json_option
+def plan(bundle: Path, target: str, as_json: bool) -> None:
     """Print the trtexec command that a plan comes to, without building anything."""
     import shlex
 
@@ -104,11 +105,12 @@ def plan(bundle: Path, target: str) -> None:
     opened = Bundle.open(bundle)
     planned = plan_for(opened, target)
     rules = target_named(target).tensorrt
-    click.echo(
-        shlex.join(
-            ["trtexec", *build_command(planned, rules, opened.folder / planned.onnx, Path("engine.plan"), Path("timing.cache"))]
-        )
-    )
+    options = build_command(planned, rules, opened.folder / planned.onnx, Path("engine.plan"), Path("timing.cache"))
+    command = ["trtexec", *options]
+    if as_json:
+        print_json({"target": target, "plan": planned.to_json(), "command": command})
+    else:
+        click.echo(shlex.join(command))
 
 
 @engine.command(epilog="Example: glyphyard engine verify bundle --target orin_nx_jp62")

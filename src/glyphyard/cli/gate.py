@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from glyphyard.cli.options import labels_option, set_option, store_option
+from glyphyard.cli.options import json_option, labels_option, print_json, set_option, store_option
 
 
 @click.group()
@@ -49,12 +49,16 @@ def update(name: str, run: str, why: str, by: str, yes: bool, store: Path) -> No
 
 @baseline.command(epilog="Example: glyphyard baseline show florida_plates")
 @click.argument("name")
-def show(name: str) -> None:
+@json_option
+def show(name: str, as_json: bool) -> None:
     """Print who made it the baseline, when, from which run and why."""
     from glyphyard.evaluation.baseline import load_baseline
     from glyphyard.evaluation.words import amount, label
 
     found, _ = load_baseline(name)
+    if as_json:
+        print_json(found.to_json())
+        return
     click.echo(
         f"{found.name}: suite {found.scorecard.suite}, {found.scorecard.samples:,} crops, held-out set {found.scorecard.held_out[:16]}…"
     )
@@ -75,17 +79,30 @@ def suite() -> None:
 @click.option("--dataset", type=click.Path(path_type=Path), help="A prepared dataset's folder in place of a recipe.")
 @set_option
 @store_option
+@json_option
 def freeze(
-    name: str, recipe: Path | None, labels: tuple[Path, ...], dataset: Path | None, overrides: tuple[str, ...], store: Path
+    name: str,
+    recipe: Path | None,
+    labels: tuple[Path, ...],
+    dataset: Path | None,
+    overrides: tuple[str, ...],
+    store: Path,
+    as_json: bool,
 ) -> None:
     """List the held-out rows beside the suite and print the line that freezes them; another set is refused from then on."""
     from glyphyard.pipeline.judged import dataset_of, suite_file, terms_of
     from glyphyard.pipeline.judged import freeze as freeze_rows
 
     terms = terms_of(name, recipe, None, overrides, labels)
-    folder = dataset_of(terms, dataset, labels, store, click.echo)
-    digest = freeze_rows(suite_file(name), folder, click.echo)
-    if terms.suite.held_out == digest:
+
+    def say(line: str) -> None:
+        click.echo(line, err=as_json)
+
+    folder = dataset_of(terms, dataset, labels, store, say)
+    digest = freeze_rows(suite_file(name), folder, say)
+    if as_json:
+        print_json({"suite": str(suite_file(name)), "stated": terms.suite.held_out, "held_out": digest})
+    elif terms.suite.held_out == digest:
         click.echo("the suite states this hash already")
     else:
         click.echo(f"state it in {suite_file(name)}:\n\nheld_out: {digest}")

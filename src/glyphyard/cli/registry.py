@@ -117,12 +117,15 @@ def rollback(model: str, by: str, why: str, tracking_uri: str | None, store: Pat
 @click.argument("run")
 @tracking_option
 @store_option
-def push(run: str, tracking_uri: str | None, store: Path) -> int:
+@json_option
+def push(run: str, tracking_uri: str | None, store: Path, as_json: bool) -> int:
     """Send a run to MLflow that could not be sent when it ended; pushing twice changes nothing."""
     from glyphyard.pipeline.store import open_run
     from glyphyard.registry import push as send
 
     folder = open_run(run, store.absolute())
-    release = send(folder, click.echo, tracking_uri)
+    release = send(folder, lambda line: click.echo(line, err=as_json), tracking_uri)
     release.write(folder / "release.json")
+    if as_json:
+        print_json(release.to_json())
     return 0 if release.run_id else 4

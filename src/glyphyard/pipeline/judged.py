@@ -59,7 +59,7 @@ def terms_of(
     file = suite_file(suite) if suite else loaded.evaluate.suite if loaded else None
     chosen = load_suite(suite_file(suite)) if suite else loaded.suite if loaded else None
     if chosen is None:
-        raise BadInput("evaluate", "no suite to judge by", "name one with --suite (a file, or a name in evals/suites)")
+        raise BadInput("--suite", "no suite to judge by", "name one with --suite (a file, or a name in evals/suites)")
     if loaded:
         loaded = loaded.model_copy(update={"suite": chosen})
         check_laws(loaded, lambda *at: str(file))
@@ -88,7 +88,7 @@ def dataset_of(terms: Terms, dataset: Path | None, labels: Sequence[Path], store
     elif labels:
         config, steps = labels_as_they_are(labels, terms.suite), ANY_LENGTH
     else:
-        raise BadInput("evaluate", "no held-out set", NAME_THE_SET)
+        raise BadInput(f"suite {terms.suite.name}", "no held-out set to read", NAME_THE_SET)
     task = terms.recipe.task if terms.recipe else "recognition"  # label files are crops with texts
     return preparer_of(task).prepare(config, steps, store.absolute(), need=need, in_process=True, say=say)
 
