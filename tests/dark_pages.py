@@ -15,7 +15,8 @@ import numpy as np
 
 from glyphyard.core.files import sha256_bytes
 from glyphyard.core.letterbox import Letterbox
-from glyphyard.edge.detector import DetectorManifest, GoldenBoxes, pack_boxes
+from glyphyard.edge.detector import DetectorManifest
+from glyphyard.edge.golden import GoldenCanvases, pack_canvases
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
 from glyphyard.edge.session import OnnxSession
 from glyphyard.recipe.recipe import Recipe
@@ -95,7 +96,7 @@ def write_finder(folder: Path, classes: Sequence[str] = ("handwriting",), confid
     model = dark_onnx(len(classes))
     canvas, _ = CANVAS.fit(page([(1, 1), (3, 4)]))
     found = decode_yolo(OnnxSession(model, MODEL).run(CANVAS.batch([canvas])), len(classes), BoxRule(confidence))
-    packed = {MODEL: model, GOLDEN: pack_boxes(GoldenBoxes(np.stack([canvas]), found))}
+    packed = {MODEL: model, GOLDEN: pack_canvases(GoldenCanvases(np.stack([canvas]), found))}
     for name, content in packed.items():
         (folder / name).write_bytes(content)
     files = {name: sha256_bytes(content) for name, content in packed.items()}

@@ -20,21 +20,18 @@ from rich.console import Console
 from rich.table import Table
 
 from glyphyard.core.records import Scorecard
-from glyphyard.evaluation.catalogue import evaluation_of
+from glyphyard.evaluation.catalogue import SAMPLES, evaluation_of, figure_of
 from glyphyard.evaluation.held_out import manifest_path
 from glyphyard.evaluation.paired import exact_match_difference
 from glyphyard.evaluation.samples import load_samples
-from glyphyard.evaluation.words import amount, label
+from glyphyard.evaluation.words import label
 from glyphyard.export.catalogue import exporter_of
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.store import DEFAULT_STORE, open_run, recipe_of
 from glyphyard.recipe.load import load_suite
 
-FIGURES = {
-    "super_resolution": ("bicubic_word_acc", "word_acc", "hr_word_acc", "char_acc", "psnr", "ssim"),
-    "recognition": ("cer", "exact_match"),
-}
 BEST = "best.pt"
+Readings = tuple[np.ndarray, np.ndarray]  # of each crop whether its word was read right, and its group
 
 
 def trained_stages(run: Run, wanted: str | None) -> Iterator[int]:
@@ -52,28 +49,36 @@ def measured(run: Run, index: int, folder: Path, say) -> Scorecard:
     return evaluation_of(run.recipe.task).measure(bundle, run.dataset, run.suite, folder, say=say, known=known)
 
 
+def readings(place: Path) -> Readings | None:
+    """Return which words were read right, and the group of each; None where a task reads none."""
+    samples = place / SAMPLES
+    if not samples.is_file():
+        return None
+    exact = pq.read_table(samples, columns=["exact"])["exact"].to_numpy()
+    return exact, np.array([sample.group for sample in load_samples(samples)])
+
+
+def p_value(above: Readings | None, read: Readings | None) -> str:
+    """Return McNemar's p of two rows, "" where there is nothing to compare."""
+    if above is None or read is None:
+        return ""
+    return f"{exact_match_difference(above[0], *read, 0.95, 1000, 0).p_value:.3g}"
+
+
 def table_of(runs: Sequence[Run], wanted: str | None, folder: Path, say) -> Table:
     """Return a row for each stage of each run."""
-    names = FIGURES[runs[0].recipe.task]
+    names = evaluation_of(runs[0].recipe.task).headline
     table = Table("run", "stage", *(label(name) for name in names), "p", title="on the held-out split")
-    above: np.ndarray | None = None
+    above: Readings | None = None
     for run in runs:
         for index in trained_stages(run, wanted):
             stage = run.recipe.stages[index].name
             place = folder / f"{run.folder.name}-{stage}"
             place.mkdir(parents=True, exist_ok=True)
             card = measured(run, index, place, say)
-            samples = place / "samples.parquet"
-            exact = pq.read_table(samples, columns=["exact"])["exact"].to_numpy()
-            groups = np.array([sample.group for sample in load_samples(samples)])
-            p = "" if above is None else f"{exact_match_difference(above, exact, groups, 0.95, 1000, 0).p_value:.3g}"
-            above = exact
-            cells = []
-            for name in names:
-                figure = card.figures[name]
-                interval = "" if figure.low is None else f" [{amount(name, figure.low)}, {amount(name, figure.high)}]"
-                cells.append(amount(name, figure.value) + interval)
-            table.add_row(run.folder.name, stage, *cells, p)
+            read = readings(place)
+            table.add_row(run.folder.name, stage, *(figure_of(card, name) for name in names), p_value(above, read))
+            above = read
     return table
 
 

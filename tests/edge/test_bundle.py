@@ -17,6 +17,7 @@ from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.errors import BadInput
 from glyphyard.edge import Bundle
 from glyphyard.edge import bundle as bundle_module
+from glyphyard.edge import golden as golden_module
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,7 @@ def test_a_golden_file_that_unpacks_to_gigabytes_is_not_unpacked(copy: Path, mon
         archive.writestr("images.npy", b"\0" * 2_000_000)
     (copy / "golden.npz").write_bytes(buffer.getvalue())
     rehash(copy)
-    monkeypatch.setattr(bundle_module, "MAX_GOLDEN_BYTES", 1_000_000)
+    monkeypatch.setattr(golden_module, "MAX_GOLDEN_BYTES", 1_000_000)
     with pytest.raises(BadInput, match="unpacks"):
         Bundle.open(copy).golden()
 

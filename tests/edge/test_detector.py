@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 from dark_pages import box, page, score_of, write_finder
 from handmade import write_bundle
@@ -14,7 +13,8 @@ from handmade import write_bundle
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json, sha256_file, write_json
 from glyphyard.edge.catalogue import open_bundle, open_finder
-from glyphyard.edge.detector import Detector, GoldenBoxes, pack_boxes, unpack_boxes
+from glyphyard.edge.detector import Detector
+from glyphyard.edge.golden import GoldenCanvases, pack_canvases, unpack_canvases
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,15 @@ def test_the_batch_changes_nothing(bundle: Path) -> None:
     assert [f.boxes.tolist() for f in detector.find_many(pages, batch_size=4)] == alone
 
 
+def golden_of(folder: Path) -> GoldenCanvases:
+    frame = Detector(folder, replay_golden=False).pixels
+    return unpack_canvases((folder / "golden.npz").read_bytes(), "golden.npz", frame.height, frame.width)
+
+
 def test_a_device_that_finds_other_boxes_is_refused(own: Path) -> None:
-    golden = unpack_boxes((own / "golden.npz").read_bytes(), "golden.npz")
-    moved = GoldenBoxes(golden.images[:, ::-1].copy(), golden.found)
-    (own / "golden.npz").write_bytes(pack_boxes(moved))
+    golden = golden_of(own)
+    moved = GoldenCanvases(golden.images[:, ::-1].copy(), golden.found)
+    (own / "golden.npz").write_bytes(pack_canvases(moved))
     described = read_json(own / "bundle.json")
     write_json(own / "bundle.json", described | {"files": described["files"] | {"golden.npz": sha256_file(own / "golden.npz")}})
     with pytest.raises(BadInput, match=r"golden.npz, canvas 0.*2 of 2 boxes are not found"):
@@ -93,19 +98,6 @@ def test_an_altered_file_is_refused(own: Path, name: str) -> None:
     (own / name).write_bytes(bytes(data))
     with pytest.raises(BadInput, match=rf"{name}.*SHA-256"):
         Detector(own)
-
-
-@pytest.mark.parametrize("data", [b"", b"PK\x03\x04 no zip", b"\x00" * 64])
-def test_golden_bytes_that_are_none_are_one_line(data: bytes) -> None:
-    with pytest.raises(BadInput, match="expected canvases and boxes"):
-        unpack_boxes(data, "golden.npz")
-
-
-def test_golden_boxes_come_back(bundle: Path) -> None:
-    golden = unpack_boxes((bundle / "golden.npz").read_bytes(), "golden.npz")
-    again = unpack_boxes(pack_boxes(golden), "golden.npz")
-    assert np.array_equal(golden.images, again.images)
-    assert [f.boxes.tolist() for f in again.found] == [f.boxes.tolist() for f in golden.found]
 
 
 def test_each_bundle_is_opened_by_its_own_door(bundle: Path, tmp_path: Path) -> None:

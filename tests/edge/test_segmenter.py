@@ -16,7 +16,8 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_file
 from glyphyard.data.synth_outlines import render_outlined
 from glyphyard.edge.catalogue import open_bundle
-from glyphyard.edge.segmenter import Segmenter, missing_of, pack_found, unpack_found
+from glyphyard.edge.golden import GoldenCanvases, pack_canvases
+from glyphyard.edge.segmenter import Segmenter, missing_of
 
 
 @pytest.fixture(scope="module")
@@ -107,24 +108,11 @@ def test_a_device_that_finds_something_else_is_noticed(tmp_path):
     folder = shutil.copytree(bundle(), tmp_path / "bundle")
     canvas = np.full((64, 128, 3), 200, np.uint8)
     never = Detections(np.array([[3.0, 3, 20, 20]]), np.array([0.97]), np.array([1]))
-    (folder / "golden.npz").write_bytes(pack_found([(canvas, never)]))
+    (folder / "golden.npz").write_bytes(pack_canvases(GoldenCanvases(canvas[None], [never])))
     files = json.loads((folder / "bundle.json").read_text())["files"] | {"golden.npz": sha256_file(folder / "golden.npz")}
     with pytest.raises(BadInput, match="does not run the model faithfully"):
         Segmenter(rewritten(folder, files=files))
     Segmenter(folder, replay_golden=False)
-
-
-def test_golden_characters_come_back_and_rubbish_does_not():
-    canvas = np.zeros((64, 128, 3), np.uint8)
-    some = Detections(np.array([[1.0, 2, 3, 4]]), np.array([0.5]), np.array([7]))
-    none = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
-    (a, first), (b, second) = unpack_found(pack_found([(canvas, some), (canvas + 9, none)]), "golden")
-    assert first.boxes.tolist() == [[1.0, 2, 3, 4]]
-    assert len(second) == 0
-    assert b[0, 0, 0] == 9
-    assert a.shape == (64, 128, 3)
-    with pytest.raises(BadInput):
-        unpack_found(b"no zip", "golden")
 
 
 def test_a_character_is_missed_by_place_class_or_score():

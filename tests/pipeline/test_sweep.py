@@ -32,7 +32,8 @@ from glyphyard.pipeline.sweep_live import headline, shown, view
 from glyphyard.pipeline.sweep_trials import SweepTrials, told_values
 from glyphyard.pipeline.trial import train_trial
 from glyphyard.recipe.load import load_recipe
-from glyphyard.recipe.sweep_load import Sweep, load_sweep
+from glyphyard.recipe.sweep_load import load_sweep
+from glyphyard.recipe.sweep_with_base import Sweep
 from glyphyard.training.job import StageJob
 
 ROOT = Path(__file__).parents[2]

@@ -49,6 +49,10 @@ def test_loading_needs_neither_torch_nor_ray() -> None:
         ("    epochs: 2", "    epochs: 2.5", 11, ["stages.0.epochs", "2.5"]),
         ("task: recognition", "task: reading", 2, ["task", "recognition", "reading"]),
         ("      kind: synthetic_plates", "      kind: lmdb", 6, ["lmdb", "plate_tsv"]),
+        ("    lr: 1e-3", "    lr: 1e-3\n    train: model", 13, ["stages.0.train", "a list", "'model'"]),
+        ("    lr: 1e-3", "    lr: 1e-3\n    resume_at: 3", 13, ["unknown key", "resume_at"]),
+        ("name: little", "name: Little Plates", 1, ["`name`", "of the form", "'Little Plates'"]),
+        ("seed: 3", "seed: 3\nexport: 4", 4, ["`export`", "keys and values", "4"]),
     ],
 )
 def test_a_mistake_names_file_line_and_both_sides(write_recipe: Write, old: str, new: str, line: int, words: list[str]) -> None:
@@ -178,3 +182,13 @@ def test_one_mistake_is_counted_as_one(write_recipe: Write) -> None:
 def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is a folder"):
         load_recipe(tmp_path)
+
+
+def test_a_list_that_is_too_short_says_how_long_it_has_to_be(write_recipe: Write) -> None:
+    with pytest.raises(BadInput, match=r"little.yaml:\d+:.*stages.*expected at least 1 entries, found 0"):
+        load_recipe(write_recipe("  - name: main\n    epochs: 2\n    lr: 1e-3\n", "  []\n"))
+
+
+def test_a_sweep_is_no_recipe() -> None:
+    with pytest.raises(BadInput, match=r"is a sweep.*glyphyard sweep"):
+        load_recipe(next(p for p in SHIPPED if "sweeps" in p.parts))

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.load import load_recipe, recipe_from_json
 from glyphyard.recipe.sweep import AshaConfig, Dimension, SweepConfig, halvings
-from glyphyard.recipe.sweep_load import SWEEP_LAWS, auto_space, differences, load_sweep, sweep_from_json
+from glyphyard.recipe.sweep_laws import SWEEP_LAWS
+from glyphyard.recipe.sweep_load import auto_space, load_sweep, sweep_from_json
+from glyphyard.recipe.sweep_with_base import differences
 
 Write = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
@@ -220,3 +222,8 @@ def test_a_sweep_without_its_base_is_a_type_error_nowhere(write_sweep: Write) ->
 def test_a_sweep_is_rebuilt_only_from_a_sweep() -> None:
     with pytest.raises(BadInput, match=r"sweep\.json"):
         sweep_from_json({"sweep": {"name": 1}}, "sweep.json")
+
+
+def test_a_recipe_is_no_sweep() -> None:
+    with pytest.raises(BadInput, match=r"is a recipe.*glyphyard run"):
+        load_sweep(Path(__file__).parents[2] / "recipes" / "florida_crnn.yaml")

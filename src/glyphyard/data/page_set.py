@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,25 +60,32 @@ def gather_pages(dataset: DatasetConfig, *, any_character: bool = True) -> PageS
         marked, found = audit_pages(pages, getattr(source, "unlabelled", "negative"), characters)
         refuse_too_many_bad_regions(pages, found, dataset.max_bad_fraction)
         findings += found
-        for page in marked:
-            if page.page.split not in (None, *source.splits):
-                continue
-            grouped = _grouped(page, source, dataset.split)
-            if grouped is None:
-                findings.append(AuditFinding(Kind.NO_GROUP, 0, source.name, page.page.path, 0, "group_by does not match"))
-            else:
-                every.append(grouped)
+        welcome = [page for page in marked if page.page.split in (None, *source.splits)]
+        grouped, apart = give_groups(welcome, source, dataset.split)
+        every += grouped
+        findings += apart
     allowed = {source.name: source.splits for source in dataset.sources}
     sides, moved = deal(every, dataset.split, allowed)
     return PageSet(sides, drawn, [*findings, *moved], listed)
 
 
-def _grouped(page: MarkedPage, source: PageSource, split: SplitConfig) -> MarkedPage | None:
-    """Give a page the group that `group_by` names, None where it names none; a page has no text: without one it stands alone."""
-    listed = page.page
-    row = Row(listed.source, listed.annotations or listed.path, 0, listed.path, "", listed.file)
-    group = listed.group or group_of(row, "", source.group_by, split)
-    return None if group is None else replace(page, page=replace(listed, group=group or None))
+def give_groups(
+    pages: Iterable[MarkedPage], source: PageSource, split: SplitConfig, text: Callable[[MarkedPage], str] = lambda page: ""
+) -> tuple[list[MarkedPage], list[AuditFinding]]:
+    """Give each page the group that `group_by` names, and list those for which it names none.
+
+    `text`: the canonical text of a page, "" for pages that have none: grouped by text, such a page stands alone.
+    """
+    grouped, findings = [], []
+    for page in pages:
+        listed = page.page
+        row = Row(listed.source, listed.annotations or listed.path, 0, listed.path, "", listed.file)
+        group = listed.group or group_of(row, text(page), source.group_by, split)
+        if group is None:
+            findings.append(AuditFinding(Kind.NO_GROUP, 0, source.name, listed.path, 0, "group_by does not match"))
+        else:
+            grouped.append(replace(page, page=replace(listed, group=group or None)))
+    return grouped, findings
 
 
 def deal(

@@ -13,13 +13,12 @@ import numpy as np
 from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.reading_order import plate_rows, read_characters
 from glyphyard.data.findings import AuditFinding, Kind, by_kind
-from glyphyard.data.page_set import PageSet, deal
+from glyphyard.data.page_set import PageSet, deal, give_groups
 from glyphyard.data.region_audit import MarkedPage, audit_pages, refuse_too_many_bad_regions
 from glyphyard.data.sources.page import Page
 from glyphyard.data.sources.pages import list_pages
-from glyphyard.data.sources.row import Row
-from glyphyard.data.split import STRENGTH, assign, group_of
-from glyphyard.recipe.dataset import SPLITS, AnySource, DatasetConfig, PageSource, Split
+from glyphyard.data.split import STRENGTH, assign
+from glyphyard.recipe.dataset import SPLITS, DatasetConfig, PageSource, Split
 
 Sides = dict[Split, list[MarkedPage | Page]]  # a Page is drawn when its turn comes
 
@@ -94,33 +93,21 @@ def gather_plates(dataset: DatasetConfig) -> PlateSet:
         marked, found = audit_pages(pages, getattr(source, "unlabelled", "negative"), known)
         refuse_too_many_bad_regions(pages, found, dataset.max_bad_fraction)
         findings += found
-        for plate in marked:
-            grouped = _grouped(plate, source, dataset)
-            if grouped is None:
-                findings.append(AuditFinding(Kind.NO_GROUP, 0, source.name, plate.page.path, 0, "group_by does not match"))
-            else:
-                every.append(grouped)
+        grouped, apart = give_groups(marked, source, dataset.split, lambda plate: alphabet.canonical(text_of(plate)))
+        every += grouped
+        findings += apart
     allowed = {source.name: source.splits for source in dataset.sources}
     dealt, moved = deal(every, dataset.split, allowed)
     sides: Sides = {split: list(dealt[split]) for split in SPLITS}
     for page in drawn:
         sides[assign(page.group or page.path, dataset.split, allowed[page.source])].append(page)
-    kept, apart = _apart(sides)
-    return PlateSet(kept, [*findings, *moved, *apart], listed)
+    kept, weaker = _apart(sides)
+    return PlateSet(kept, [*findings, *moved, *weaker], listed)
 
 
 def _normalised(page: Page, dataset: DatasetConfig) -> Page:
     regions = [replace(region, label=dataset.normalise(region.label)) for region in page.regions]
     return replace(page, regions=tuple(region for region in regions if region.label))
-
-
-def _grouped(plate: MarkedPage, source: AnySource, dataset: DatasetConfig) -> MarkedPage | None:
-    page, text = plate.page, text_of(plate)
-    row = Row(page.source, page.annotations or page.path, 0, page.path, text, page.file)
-    group = group_of(row, dataset.the_alphabet().canonical(text), source.group_by, dataset.split)
-    if group is None:
-        return None
-    return replace(plate, page=replace(page, group=group or None))  # without a character it is a group of its own
 
 
 def _apart(sides: Sides) -> tuple[Sides, list[AuditFinding]]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +11,8 @@ from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_bytes, sha256_file
 from glyphyard.core.pixels import PixelContract
+from glyphyard.edge.golden import EXPORT_AGAIN, pack_arrays, unpack_arrays
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, BundleManifest, read_manifest
-
-MAX_GOLDEN_BYTES = 256 << 20  # unpacked; a compressed file may claim any size
-EXPORT_AGAIN = "copy the bundle again or export it again"
 
 
 @dataclass(frozen=True)
@@ -122,19 +117,10 @@ def _same_hash(path: Path, expected: str, found: str) -> None:
 
 def pack_golden(golden: Golden) -> bytes:
     """Return golden.npz as bytes, the same for the same content."""
-    buffer = io.BytesIO()
     texts = np.array(golden.texts, dtype=np.str_)
-    np.savez_compressed(buffer, images=golden.images, texts=texts, logits=golden.logits.astype(np.float32))
-    return buffer.getvalue()
+    return pack_arrays(images=golden.images, texts=texts, logits=golden.logits.astype(np.float32))
 
 
 def _unpack_golden(data: bytes, where: str) -> Golden:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_GOLDEN_BYTES:
-            raise BadInput(where, f"unpacks to {size >> 20} MiB, more than {MAX_GOLDEN_BYTES >> 20}", EXPORT_AGAIN)
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return Golden(arrays["images"], [str(text) for text in arrays["texts"]], arrays["logits"])
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        raise BadInput(where, f"expected images, texts and logits; this file cannot be read ({error})", EXPORT_AGAIN) from error
+    images, texts, logits = unpack_arrays(data, where, "images", "texts", "logits")
+    return Golden(images, [str(text) for text in texts], logits)

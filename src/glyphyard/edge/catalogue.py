@@ -24,7 +24,7 @@ FINDERS: dict[str, type[Detector]] = {"detection": Detector}
 
 
 def open_bundle(folder: Path | str, decode: str = GREEDY) -> Reader:
-    """Open a bundle of any task that reads text; all classes have `read`, `read_many`, `stream` and `resize`."""
+    """Open a bundle of any task that reads text; all classes have `read`, `read_many`, `stream`, `resize` and `most_waiting`."""
     return RUNNERS[_task_of(folder, RUNNERS)](folder, decode=decode)
 
 

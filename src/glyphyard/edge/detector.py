@@ -5,9 +5,6 @@ The folder holds `model.onnx` (the raw YOLO head), golden canvases with the boxe
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -24,7 +21,8 @@ from glyphyard.core.letterbox import Letterbox, Placement
 from glyphyard.core.pixels import decode_image, read_image
 from glyphyard.core.records import Record
 from glyphyard.core.yolo import BoxRule, decode_yolo
-from glyphyard.edge.bundle import EXPORT_AGAIN, MAX_GOLDEN_BYTES, read_checked
+from glyphyard.edge.bundle import read_checked
+from glyphyard.edge.golden import EXPORT_AGAIN, unpack_canvases
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
 from glyphyard.edge.recognizer import Image
 from glyphyard.edge.session import CPU, OnnxSession, Session
@@ -108,12 +106,7 @@ class Detector:
 
     def replay(self) -> int:
         """Look at the golden canvases and return how many; the first on which other boxes are found is a `BadInput`."""
-        golden = unpack_boxes(self._golden, str(self.folder / GOLDEN))
-        frame = (self.pixels.height, self.pixels.width, 3)
-        if golden.images.shape != (len(golden.found), *frame) or golden.images.dtype != np.uint8:
-            raise BadInput(
-                str(self.folder / GOLDEN), f"expected uint8 canvases of {frame}, found {golden.images.shape}", EXPORT_AGAIN
-            )
+        golden = unpack_canvases(self._golden, str(self.folder / GOLDEN), self.pixels.height, self.pixels.width)
         for i, (canvas, expected) in enumerate(zip(golden.images, golden.found, strict=True)):
             found = self.find_on_canvases([canvas], replace(self.rule, confidence=max(self.rule.confidence - CLOSE_SCORE, 1e-4)))[
                 0
@@ -160,48 +153,6 @@ def read_detector_manifest(path: Path) -> DetectorManifest:
         problem = "expected classes, confidence and nms between 0 and 1, and most of at least 1"
         raise BadInput(str(path), problem, EXPORT_AGAIN)
     return manifest
-
-
-@dataclass(frozen=True)
-class GoldenBoxes:
-    """Golden canvases (N,H,W,3) uint8 RGB, and what the bundle found on each when it was made, in canvas pixels."""
-
-    images: np.ndarray
-    found: list[Detections]
-
-
-def pack_boxes(golden: GoldenBoxes) -> bytes:
-    """Return golden.npz as bytes."""
-    buffer = io.BytesIO()
-    every = golden.found
-    np.savez_compressed(
-        buffer,
-        images=golden.images,
-        counts=np.array([len(found) for found in every], np.int64),
-        boxes=np.concatenate([found.boxes for found in every]).reshape(-1, 4),
-        scores=np.concatenate([found.scores for found in every]),
-        classes=np.concatenate([found.classes for found in every]).astype(np.int64),
-    )
-    return buffer.getvalue()
-
-
-def unpack_boxes(data: bytes, where: str) -> GoldenBoxes:
-    """Read golden.npz back; anything else is a `BadInput`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_GOLDEN_BYTES:
-            raise BadInput(where, f"unpacks to {size >> 20} MiB, more than {MAX_GOLDEN_BYTES >> 20}", EXPORT_AGAIN)
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            images, counts, boxes, scores, classes = (arrays[n] for n in ("images", "counts", "boxes", "scores", "classes"))
-            ends = np.cumsum(counts)
-            spans = [slice(int(end - count), int(end)) for end, count in zip(ends, counts, strict=True)]
-            if int(counts.sum()) != len(boxes) or len(boxes) != len(scores) or len(boxes) != len(classes):
-                raise ValueError("counts that do not add up")
-            return GoldenBoxes(images, [Detections(boxes[s], scores[s], classes[s]) for s in spans])
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        problem = f"expected canvases and boxes; this file cannot be read ({error})"
-        raise BadInput(where, problem, EXPORT_AGAIN) from error
 
 
 def page_of(image: Image) -> np.ndarray:

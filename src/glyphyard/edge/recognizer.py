@@ -41,6 +41,8 @@ class Recognizer:
     for CPUs; `file` says which one reads.
     """
 
+    most_waiting = MAX_BATCH
+
     def __init__(
         self,
         bundle: Bundle | Path | str,

@@ -5,9 +5,6 @@ The folder holds `generator.onnx`, a whole bundle of the recogniser in `recognis
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,10 +19,11 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json, sha256_file
 from glyphyard.core.pixels import PixelContract, decode_image, read_image
 from glyphyard.core.records import Record
-from glyphyard.edge.bundle import EXPORT_AGAIN, read_checked
+from glyphyard.edge.bundle import read_checked
+from glyphyard.edge.golden import EXPORT_AGAIN, pack_arrays, unpack_arrays
 from glyphyard.edge.language import GREEDY
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, SCHEMA_VERSION
-from glyphyard.edge.recognizer import Image, Recognizer
+from glyphyard.edge.recognizer import MAX_BATCH, Image, Recognizer
 from glyphyard.edge.session import CPU, OnnxSession
 
 TASK, GENERATOR, RECOGNISER = "super_resolution", "generator.onnx", "recogniser"
@@ -56,6 +54,8 @@ class Restorer:
 
     Arguments are those of `Recognizer`; `replay_golden` enlarges and reads the bundle's golden crops first.
     """
+
+    most_waiting = MAX_BATCH
 
     def __init__(
         self,
@@ -165,17 +165,14 @@ class GoldenPairs:
 
 def pack_pairs(golden: GoldenPairs) -> bytes:
     """Return golden.npz as bytes."""
-    buffer = io.BytesIO()
     texts = np.array(golden.texts, dtype=np.str_)
-    np.savez_compressed(buffer, small=golden.small, large=golden.large, texts=texts, sure=np.array(golden.sure))
-    return buffer.getvalue()
+    return pack_arrays(small=golden.small, large=golden.large, texts=texts, sure=np.array(golden.sure))
 
 
 def unpack_pairs(data: bytes, where: str) -> GoldenPairs:
     """Read golden.npz back; anything else is a `BadInput`."""
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            texts = [str(text) for text in arrays["texts"]]
-            return GoldenPairs(arrays["small"], arrays["large"], texts, [bool(s) for s in arrays["sure"]])
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        raise BadInput(where, f"expected small and large crops; this file cannot be read ({error})", EXPORT_AGAIN) from error
+    small, large, texts, sure = unpack_arrays(data, where, "small", "large", "texts", "sure")
+    if not len(small) == len(large) == len(texts) == len(sure):
+        found = f"{len(small)} small and {len(large)} large crops, {len(texts)} texts"
+        raise BadInput(where, f"expected as many of each, found {found}", EXPORT_AGAIN)
+    return GoldenPairs(small, large, [str(text) for text in texts], [bool(s) for s in sure])

@@ -5,9 +5,6 @@ The folder holds `model.onnx` (Mask R-CNN on one canvas at a time, for ONNX Runt
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +21,8 @@ from glyphyard.core.masks import paste_mask
 from glyphyard.core.pixels import decode_image, read_image
 from glyphyard.core.plate_reading import read_plate
 from glyphyard.core.records import Record
-from glyphyard.edge.bundle import EXPORT_AGAIN, MAX_GOLDEN_BYTES, read_checked
+from glyphyard.edge.bundle import read_checked
+from glyphyard.edge.golden import EXPORT_AGAIN, unpack_canvases
 from glyphyard.edge.language import GREEDY
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
 from glyphyard.edge.recognizer import Image
@@ -62,6 +60,8 @@ class Segmenter:
 
     Arguments are those of `Recognizer`; `decode` knows "greedy" only. `replay_golden` finds the golden characters first.
     """
+
+    most_waiting = 1  # plates are looked at one by one and wait in their own size, which may be large
 
     def __init__(
         self,
@@ -123,15 +123,14 @@ class Segmenter:
 
     def replay(self) -> int:
         """Find the golden characters and return how many plates they stand on; the first that is missing is a `BadInput`."""
-        golden = unpack_found(read_checked(self.folder, GOLDEN, self.manifest.files[GOLDEN]), str(self.folder / GOLDEN))
-        for i, (canvas, expected) in enumerate(golden):
-            if canvas.shape != (self.canvas.height, self.canvas.width, 3):
-                raise BadInput(f"{self.folder / GOLDEN}, plate {i}", f"is {canvas.shape}, no canvas", EXPORT_AGAIN)
+        packed = read_checked(self.folder, GOLDEN, self.manifest.files[GOLDEN])
+        golden = unpack_canvases(packed, str(self.folder / GOLDEN), self.canvas.height, self.canvas.width)
+        for i, (canvas, expected) in enumerate(zip(golden.images, golden.found, strict=True)):
             found, _ = find_on_canvas(self._session, self.canvas, canvas)
             if missing := missing_of(expected, found, CLOSE_SCORE):
                 remedy = "this device or provider does not run the model faithfully"
                 raise BadInput(f"{self.folder / GOLDEN}, plate {i}", missing, remedy)
-        return len(golden)
+        return len(golden.found)
 
     def _load(self, image: Image, name: str) -> np.ndarray:
         if isinstance(image, bytes):
@@ -186,39 +185,3 @@ def read_segmenter_manifest(path: Path) -> SegmenterManifest:
         problem = f"expected classes and a confidence in 0 to 1, found {manifest.classes} and {manifest.confidence}"
         raise BadInput(str(path), problem, EXPORT_AGAIN)
     return manifest
-
-
-def pack_found(plates: Sequence[tuple[np.ndarray, Detections]]) -> bytes:
-    """Return golden.npz as bytes: canvases (G,H,W,3) uint8 with the characters that have to be found on them."""
-    buffer = io.BytesIO()
-    found = [d for _, d in plates]
-    np.savez_compressed(
-        buffer,
-        canvases=np.stack([canvas for canvas, _ in plates]),
-        counts=np.array([len(d) for d in found]),
-        boxes=np.concatenate([d.boxes for d in found]).astype(np.float32),
-        scores=np.concatenate([d.scores for d in found]).astype(np.float32),
-        classes=np.concatenate([d.classes for d in found]).astype(np.int64),
-    )
-    return buffer.getvalue()
-
-
-def unpack_found(data: bytes, where: str) -> list[tuple[np.ndarray, Detections]]:
-    """Read golden.npz back; anything else is a `BadInput`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_GOLDEN_BYTES:
-            raise BadInput(where, f"unpacks to {size >> 20} MiB, more than {MAX_GOLDEN_BYTES >> 20}", EXPORT_AGAIN)
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            canvases, ends = arrays["canvases"], np.cumsum(arrays["counts"])[:-1]
-            parts = [np.split(arrays[name], ends) for name in ("boxes", "scores", "classes")]
-    except (ValueError, KeyError, OSError, EOFError, TypeError, zlib.error, zipfile.BadZipFile) as error:
-        raise BadInput(
-            where, f"expected canvases and their characters; this file cannot be read ({error})", EXPORT_AGAIN
-        ) from error
-    if len(canvases) != len(parts[0]) or canvases.dtype != np.uint8:
-        raise BadInput(
-            where, f"expected uint8 canvases with characters each, found {canvases.dtype} {canvases.shape}", EXPORT_AGAIN
-        )
-    return [(canvas, Detections(*found)) for canvas, *found in zip(canvases, *parts, strict=True)]

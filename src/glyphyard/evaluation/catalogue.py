@@ -41,10 +41,11 @@ def evaluation_of(task: str) -> Evaluation:
 
 def told(card: Scorecard, names: tuple[str, ...]) -> str:
     """Return figures with their intervals, as one line of words."""
-    return ", ".join(f"{label(name)} {_figure(card, name)}" for name in names)
+    return ", ".join(f"{label(name)} {figure_of(card, name)}" for name in names)
 
 
-def _figure(card: Scorecard, name: str) -> str:
+def figure_of(card: Scorecard, name: str) -> str:
+    """Return a figure with its interval, in words."""
     figure = card.figures[name]
     interval = f" [{amount(name, figure.low)}, {amount(name, figure.high)}]" if figure.low is not None else ""
     return amount(name, figure.value) + interval

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from glyphyard.core.records import DatasetManifest, Figure, Scorecard, SplitReco
 from glyphyard.data.page_rows import boxes_of
 from glyphyard.edge.detector import Detector
 from glyphyard.evaluation.detection import DetectionScores, score_detections
-from glyphyard.evaluation.held_out import HeldOutRow, held_out_sha256, image_identity
-from glyphyard.evaluation.measure import held_out_of
+from glyphyard.evaluation.held_out import HeldOutRow, image_identity
+from glyphyard.evaluation.measure import Origin, card_of, held_out_of
 from glyphyard.evaluation.samples import rows_of
 from glyphyard.recipe.suite import SuiteConfig
 
@@ -80,24 +79,9 @@ def measure_detector(
     samples, times_ms = look(detector, dataset, split)
     confidence = detector.manifest.confidence
     scores = scores_of(samples, detector.classes, confidence, suite, suite.bootstrap)
-    card = Scorecard(
-        suite=suite.name,
-        dataset_fingerprint=manifest.fingerprint,
-        split=suite.split,
-        split_sha256=split.content_sha256,
-        bundle_sha256=detector.sha256,
-        samples=len(samples),
-        groups=len({sample.group for sample in samples}),
-        confidence=suite.confidence,
-        figures=scores.figures,
-        slices=slices_of(samples, detector.classes, confidence, suite),
-        confusion=[],
-        calibration=[],
-        reject_curve=[],
-        speed=speed_of(times_ms, threads),
-        versions={name: version(name) for name in ("glyphyard", "numpy", "pyarrow")},
-        held_out=held_out_sha256(sample.row for sample in samples),
-    )
+    origin = Origin(manifest.fingerprint, split.content_sha256, detector.sha256)
+    by_slice = slices_of(samples, detector.classes, confidence, suite)
+    card = card_of(samples, suite, origin, scores.figures, by_slice, speed_of(times_ms, threads))
     write_pages(Path(out) / PAGES, samples, len(detector.classes), confidence)
     card.write(Path(out) / "scorecard.json")
     return card

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.language import GREEDY
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.evaluation.calibration import calibration_bins, coverage_at, reject_curve
-from glyphyard.evaluation.held_out import held_out_sha256, refuse_another_set
+from glyphyard.evaluation.held_out import HeldOutRow, held_out_sha256, refuse_another_set
 from glyphyard.evaluation.samples import Sample, first_images, held_out, held_out_rows, read_samples, write_samples
 from glyphyard.evaluation.scoring import Scores, score, slices
 from glyphyard.recipe.suite import SuiteConfig
@@ -43,6 +44,16 @@ class Origin:
     split: str
     bundle: str
     alphabet: str = ""
+
+
+class Measured(Protocol):
+    """One row of a held-out set, whatever was found on it."""
+
+    @property
+    def row(self) -> HeldOutRow: ...
+
+    @property
+    def group(self) -> str: ...
 
 
 def measure(
@@ -113,6 +124,24 @@ def scorecard(
     stated = not np.isnan(confidence).any()  # predictions made elsewhere may come without
     coverage = coverage_at(PRECISION, confidence, exact) if stated else None
     figures["coverage_at_99_precision"] = Figure(coverage, None, None, len(samples))
+    card = card_of(samples, suite, origin, figures, slices(samples, scores, suite), speed)
+    return replace(
+        card,
+        confusion=scores.confusion,
+        calibration=calibration_bins(confidence, exact) if stated else [],
+        reject_curve=reject_curve(confidence, exact) if stated else [],
+    )
+
+
+def card_of(
+    samples: Sequence[Measured],
+    suite: SuiteConfig,
+    origin: Origin,
+    figures: dict[str, Figure],
+    by_slice: dict[str, dict[str, Figure]],
+    speed: dict[str, float],
+) -> Scorecard:
+    """Return the scorecard of any task, without what only readings have: confusion, calibration, reject curve."""
     return Scorecard(
         suite=suite.name,
         dataset_fingerprint=origin.dataset,
@@ -120,13 +149,13 @@ def scorecard(
         split_sha256=origin.split,
         bundle_sha256=origin.bundle,
         samples=len(samples),
-        groups=int(scores.group.max()) + 1,
+        groups=len({sample.group for sample in samples}),
         confidence=suite.confidence,
         figures=figures,
-        slices=slices(samples, scores, suite),
-        confusion=scores.confusion,
-        calibration=calibration_bins(confidence, exact) if stated else [],
-        reject_curve=reject_curve(confidence, exact) if stated else [],
+        slices=by_slice,
+        confusion=[],
+        calibration=[],
+        reject_curve=[],
         speed=speed,
         versions={name: version(name) for name in ("glyphyard", "numpy", "pyarrow")},
         held_out=held_out_sha256(sample.row for sample in samples),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,7 @@ from glyphyard.data.region_masks import polygon_mask
 from glyphyard.data.region_sheet import draw_regions
 from glyphyard.edge.segmenter import Segmenter
 from glyphyard.evaluation.detection import DetectionScores, score_detections
-from glyphyard.evaluation.held_out import held_out_sha256
-from glyphyard.evaluation.measure import Origin, held_out_of, scorecard
+from glyphyard.evaluation.measure import Origin, card_of, held_out_of, scorecard
 from glyphyard.evaluation.samples import COLUMNS, Sample, opened, rows_of, sample_of, write_samples
 from glyphyard.evaluation.scoring import score
 from glyphyard.recipe.suite import SuiteConfig
@@ -87,8 +85,9 @@ def measure_segmenter(
     figures = dict(scores[False].figures) | {f"mask_{name}": figure for name, figure in scores[True].figures.items()}
     alphabet = "".join(segmenter.classes) if segmenter.manifest.reads else ""
     origin = Origin(manifest.fingerprint, split.content_sha256, segmenter.sha256, alphabet)
-    card = _read_card(seen, suite, origin, speed, out) if segmenter.manifest.reads else _card(seen, suite, origin, speed)
-    card = replace(card, figures=figures | card.figures)
+    card = _read_card(seen, suite, origin, speed, out) if segmenter.manifest.reads else None
+    samples = [one.sample for one in seen]
+    card = replace(card, figures=figures | card.figures) if card else card_of(samples, suite, origin, figures, {}, speed)
     write_found(out / FOUND, seen, segmenter)
     write_drawn(out / DRAWN, seen, segmenter)
     card.write(out / "scorecard.json")
@@ -139,29 +138,6 @@ def _read_card(seen: Sequence[Seen], suite: SuiteConfig, origin: Origin, speed: 
     columns = {"edits": scores.edits, "exact": scores.exact, "characters": scores.characters}
     write_samples(out / "samples.parquet", samples, columns | {"raw_edits": raw.edits, "raw_exact": raw.exact})
     return scorecard(samples, scores, raw, suite, origin, speed)
-
-
-def _card(seen: Sequence[Seen], suite: SuiteConfig, origin: Origin, speed: dict[str, float]) -> Scorecard:
-    return Scorecard(
-        suite=suite.name,
-        dataset_fingerprint=origin.dataset,
-        split=suite.split,
-        split_sha256=origin.split,
-        bundle_sha256=origin.bundle,
-        samples=len(seen),
-        groups=len({s.sample.group for s in seen}),
-        confidence=suite.confidence,
-        figures={},
-        slices={},
-        confusion=[],
-        calibration=[],
-        reject_curve=[],
-        speed=speed,
-        versions={name: version(name) for name in ("glyphyard", "numpy", "pyarrow")},
-        held_out=held_out_sha256(s.sample.row for s in seen),
-        equivalences=list(suite.equivalences),
-        case=suite.case,
-    )
 
 
 def _latency(segmenter: Segmenter, seen: Sequence[Seen]) -> dict[str, float]:

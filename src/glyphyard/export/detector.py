@@ -22,7 +22,8 @@ from glyphyard.core.pixels import read_image
 from glyphyard.core.records import BundleRecord, DatasetManifest
 from glyphyard.core.yolo import BoxRule, decode_yolo
 from glyphyard.data.page_rows import PreparedPage, read_rows
-from glyphyard.edge.detector import TASK, Detector, DetectorManifest, GoldenBoxes, pack_boxes, unmatched
+from glyphyard.edge.detector import TASK, Detector, DetectorManifest, unmatched
+from glyphyard.edge.golden import GoldenCanvases, pack_canvases
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
 from glyphyard.edge.session import OnnxSession
 from glyphyard.export.bundle import installed_versions
@@ -90,7 +91,7 @@ def export_detector(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
     rule = _chosen(seen, session.run, rule, len(manifest.classes), say)
     worst, compared = check_parity(runner_of(head), session.run, seen, letterbox, rule, recipe, len(manifest.classes))
     golden = _golden(seen, session.run, letterbox, rule, recipe.export.golden, len(manifest.classes))
-    packed = {MODEL: data, GOLDEN: pack_boxes(golden)}
+    packed = {MODEL: data, GOLDEN: pack_canvases(golden)}
     described = DetectorManifest(
         schema_version=SCHEMA_VERSION,
         name=recipe.name,
@@ -187,11 +188,11 @@ def _same_boxes(expected: np.ndarray, found: np.ndarray, rule: BoxRule, classes:
     return sum(len(a) for a in ours)
 
 
-def _golden(seen: Seen, run: Runner, letterbox: Letterbox, rule: BoxRule, count: int, classes: int) -> GoldenBoxes:
+def _golden(seen: Seen, run: Runner, letterbox: Letterbox, rule: BoxRule, count: int, classes: int) -> GoldenCanvases:
     chosen = np.unique(np.linspace(0, len(seen.canvases) - 1, min(count, len(seen.canvases))).round().astype(int))
     canvases = [seen.canvases[i] for i in chosen]
     found: list[Detections] = [decode_yolo(run(letterbox.batch([canvas])), classes, rule)[0] for canvas in canvases]
-    return GoldenBoxes(np.stack(canvases), found)
+    return GoldenCanvases(np.stack(canvases), found)
 
 
 def _write(out: Path, packed: dict[str, bytes], described: DetectorManifest) -> str:

@@ -25,6 +25,7 @@ from glyphyard.core.plate_reading import read_plate
 from glyphyard.core.records import BundleRecord, DatasetManifest
 from glyphyard.data.resident import load_resident
 from glyphyard.edge import segmenter as edge
+from glyphyard.edge.golden import GoldenCanvases, pack_canvases
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
 from glyphyard.edge.session import OnnxSession
 from glyphyard.export.bundle import for_inference_parts, installed_versions
@@ -80,7 +81,7 @@ def export_segmenter(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path,
     say(
         f"export: characters are believed from a confidence of {confidence:.3f} on: the best F1 on {len(found)} validation plates"
     )
-    packed = {MODEL: data, GOLDEN: edge.pack_found(_golden(held_out.canvases, found, recipe.export.golden))}
+    packed = {MODEL: data, GOLDEN: pack_canvases(_golden(held_out.canvases, found, recipe.export.golden))}
     files = {name: sha256_bytes(content) for name, content in packed.items()}
     checkpoint_sha256, versions = sha256_file(checkpoint), installed_versions()
     provenance = {
@@ -198,9 +199,9 @@ def chosen_confidence(truths: list[Truth], found: list[Detections], classes: int
     return float(best.confidence) if best.hits else DEFAULT_CONFIDENCE
 
 
-def _golden(canvases: np.ndarray, found: list[Found], count: int) -> list[tuple[np.ndarray, Detections]]:
+def _golden(canvases: np.ndarray, found: list[Found], count: int) -> GoldenCanvases:
     chosen = np.unique(np.linspace(0, len(canvases) - 1, min(count, len(canvases))).round().astype(int))
-    return [(canvases[i], found[i][0].take(found[i][0].scores >= GOLDEN_SURE)) for i in chosen]
+    return GoldenCanvases(canvases[chosen], [found[i][0].take(found[i][0].scores >= GOLDEN_SURE) for i in chosen])
 
 
 def _write(out: Path, packed: dict[str, bytes], described: edge.SegmenterManifest) -> str:

@@ -18,7 +18,6 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path
 from glyphyard.core.pixels import read_image
 from glyphyard.edge.catalogue import Reader
-from glyphyard.edge.segmenter import Segmenter
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 BATCH = 64
@@ -67,9 +66,7 @@ def _images_in(folder: Path, out: Path | None) -> Iterator[Path]:
 
 def predictions(recognizer: Reader, files: Iterable[Path], batch_size: int = BATCH) -> Iterator[Prediction]:
     """Yield one row a file, in order; a file that cannot be read is a row with its error."""
-    waiting = iter(files)
-    if isinstance(recognizer, Segmenter):
-        batch_size = 1  # it needs plates in their own size, which may be large, and looks at them one by one
+    waiting, batch_size = iter(files), min(batch_size, recognizer.most_waiting)
     while batch := list(islice(waiting, batch_size)):
         opened = {path: _opened(recognizer, path) for path in batch}
         readable = {path: found for path, found in opened.items() if isinstance(found, np.ndarray)}

@@ -31,7 +31,8 @@ from glyphyard.pipeline.sweep_live import shown
 from glyphyard.pipeline.sweep_trials import BASE, SweepTrials
 from glyphyard.pipeline.trial import Stopped, train_plain, train_trial
 from glyphyard.recipe.load import recipe_from_json
-from glyphyard.recipe.sweep_load import Sweep, differences, sweep_from_json
+from glyphyard.recipe.sweep_load import sweep_from_json
+from glyphyard.recipe.sweep_with_base import Sweep, differences
 from glyphyard.training.job import StageJob
 
 LATEST = "latest"

@@ -17,7 +17,7 @@ from glyphyard.pipeline.decision import Contender, contender
 from glyphyard.pipeline.study import SweepStudy, TrialRow
 from glyphyard.recipe.laws import check_laws
 from glyphyard.recipe.load import recipe_from_json
-from glyphyard.recipe.sweep_load import Sweep
+from glyphyard.recipe.sweep_with_base import Sweep
 from glyphyard.training.watch import EpochRow
 
 FIRST_FAILURES = 5  # so many trials that all failed: it is not the values

@@ -16,6 +16,7 @@ from glyphyard.recipe.restorer_laws import RESTORER_LAWS
 from glyphyard.recipe.start_laws import START_LAWS
 from glyphyard.recipe.suite_laws import SUITE_LAWS
 from glyphyard.recipe.target_laws import TARGET_LAWS
+from glyphyard.recipe.task_laws import TASK_LAWS
 
 TERMS = {
     "crnn": ("ctc", "flat_start"),
@@ -241,6 +242,7 @@ LAWS: tuple[Law, ...] = (
     *START_LAWS,
     *SUITE_LAWS,
     *TARGET_LAWS,
+    *TASK_LAWS,
 )
 
 

@@ -6,28 +6,22 @@ import difflib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.constructor import DuplicateKeyError
 
 from glyphyard.core.errors import BadInput
-from glyphyard.recipe.base import Strict
 from glyphyard.recipe.laws import check_laws
+from glyphyard.recipe.mistakes import Positions, nearest_position, validate
 from glyphyard.recipe.profiles import KEY as PROFILES
 from glyphyard.recipe.profiles import absolute_profiles, take_profile
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import SuiteConfig
 
-S = TypeVar("S", bound=Strict)
-Position = tuple[str, int, int]  # file, line, column, as people count them
-Positions = dict[tuple[Any, ...], Position]
 MAX_EXTENDS = 8
 WEIGHT_FILES = (".pt", ".pth", ".ckpt", ".bin")  # what `pretrained` may name beside a released model
-# What pydantic puts into a location for a union's member; the file has no such key.
-TAGS = ("plate_tsv", "synthetic_plates", "plate_pairs", "name_csv", "synthetic_words", "crnn", "parseq", "restorer")
-TAGS += ("yolo_folder", "synthetic_pages", "polygon_csv", "synthetic_outlines", "maskrcnn", "yolo")
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path] = (), profile: str | None = None) -> Recipe:
@@ -38,24 +32,26 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path
     against the working directory).
     """
     path = Path(path).absolute()
-    tree, positions = _read_with_parents(path, [])
+    tree, positions = read_with_parents(path, [])
+    if "objective" in tree and "stages" not in tree:
+        raise BadInput(str(path), "is a sweep, expected a recipe", "sweeps run by `glyphyard sweep`; its `recipe:` names one")
     tree = _with_profile(tree, positions, profile, path)
     if labels:
         _add_labels(tree, labels)
     for override in overrides:
-        _assign(tree, positions, override)
+        assign(tree, positions, override)
     _absolute_paths(tree, Path.cwd())
-    recipe = _validate(Recipe, tree, positions, path)
+    recipe = validate(Recipe, tree, positions, path)
     suite = load_suite(recipe.evaluate.suite)
     recipe = recipe.model_copy(update={"suite": suite})
-    check_laws(recipe, lambda *at: _nearest_position(positions, at, path))
+    check_laws(recipe, lambda *at: nearest_position(positions, at, path))
     return recipe
 
 
 def load_suite(path: Path) -> SuiteConfig:
     """Load an evaluation suite."""
-    tree, positions = _read_with_parents(Path(path).absolute(), [])
-    return _validate(SuiteConfig, tree, positions, Path(path))
+    tree, positions = read_with_parents(Path(path).absolute(), [])
+    return validate(SuiteConfig, tree, positions, Path(path))
 
 
 def recipe_from_json(value: Any, where: str = "recipe.json") -> Recipe:
@@ -68,7 +64,8 @@ def recipe_from_json(value: Any, where: str = "recipe.json") -> Recipe:
     return recipe.model_copy(update={"suite": suite})
 
 
-def _read_with_parents(path: Path, chain: list[Path]) -> tuple[dict[str, Any], Positions]:
+def read_with_parents(path: Path, chain: list[Path]) -> tuple[dict[str, Any], Positions]:
+    """Read a file and what it `extends`, merged, paths absolute, with the place where each key is stated."""
     if path in chain or len(chain) >= MAX_EXTENDS:
         raise BadInput(str(path), "`extends` goes round in a circle: " + " → ".join(p.name for p in [*chain, path]))
     raw = _parse(path)
@@ -81,8 +78,8 @@ def _read_with_parents(path: Path, chain: list[Path]) -> tuple[dict[str, Any], P
     if parent is None:
         return tree, positions
     if not isinstance(parent, str):
-        raise BadInput(_at(positions, ("extends",), path), f"expected a path, found {parent!r}")
-    base, base_positions = _read_with_parents((path.parent / parent).resolve(), [*chain, path])
+        raise BadInput(nearest_position(positions, ("extends",), path), f"expected a path, found {parent!r}")
+    base, base_positions = read_with_parents((path.parent / parent).resolve(), [*chain, path])
     return _merge(base, tree), base_positions | positions
 
 
@@ -189,11 +186,12 @@ def _with_profile(tree: dict[str, Any], positions: Positions, name: str | None, 
         positions[at[2:]] = positions[at]
     tree = _merge(tree, parts)
     for assignment in dotted:
-        _assign(tree, positions, assignment, _at(positions, (PROFILES, name, assignment.partition("=")[0]), path))
+        assign(tree, positions, assignment, nearest_position(positions, (PROFILES, name, assignment.partition("=")[0]), path))
     return tree
 
 
-def _assign(tree: dict[str, Any], positions: Positions, override: str, stated: str | None = None) -> None:
+def assign(tree: dict[str, Any], positions: Positions, override: str, stated: str | None = None) -> None:
+    """Make one dotted assignment ("stages.0.lr=3e-4") in a tree; `stated` says where it was made if not by --set."""
     where = stated or f"--set {override}"
     name, equals, text = override.partition("=")
     if not equals or not name:
@@ -231,89 +229,6 @@ def _index(node: list[Any], key: str, where: str) -> int:
         names = [item.get("name") for item in node if isinstance(item, dict)]
         raise BadInput(where, f"`{key}` is none of the {len(node)} entries {names}", "use an index from 0 or a name")
     return int(key)
-
-
-def _validate(kind: type[S], tree: dict[str, Any], positions: Positions, path: Path) -> S:
-    try:
-        return kind.model_validate(tree)
-    except ValidationError as error:
-        # A misspelt key is also a missing one: the misspelling is the one to show.
-        # A list that is too short without its bad entry is no mistake of its own.
-        every = error.errors()
-        inner = [tuple(e["loc"]) for e in every]
-        real = [e for e in every if e["type"] != "too_short" or not any(e["loc"] == at[: len(e["loc"])] != at for at in inner)]
-        mistakes = sorted(real, key=lambda e: e["type"] != "extra_forbidden")
-        first, others = mistakes[0], len(mistakes) - 1
-        at = tuple(first["loc"])
-        problem = _explain(kind, first, at)
-        more = f" (and {others} more mistake{'s' * (others > 1)})" if others else ""
-        raise BadInput(_at(positions, at, path), problem + more) from error
-
-
-def _explain(kind: type[BaseModel], error: Any, at: tuple[Any, ...]) -> str:
-    dotted = ".".join(str(key) for key in at if key not in TAGS)
-    if error["type"] == "extra_forbidden":
-        known = _known_keys(kind, at[:-1])
-        near = difflib.get_close_matches(str(at[-1]), known, 1, 0.5)
-        return f"unknown key `{dotted}`; " + (f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(known))}")
-    if error["type"] == "missing":
-        return f"`{dotted}` is missing"
-    if error["type"] == "union_tag_not_found":
-        return f"`{dotted}` has no {error['ctx']['discriminator']}; it is a word that says which sort it is"
-    if error["type"] == "union_tag_invalid":
-        known = str(error["ctx"]["expected_tags"]).replace("'", "")
-        return f"`{dotted}` is of {error['ctx']['discriminator']} {error['ctx']['tag']!r}; known here: {known}"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    expected = message if message.startswith("expected") else f"expected {message}"
-    found = error["input"]
-    shown = f", found {found!r}" if not isinstance(found, (dict, list)) and "found" not in message else ""
-    kind_of = f" ({type(found).__name__})" if isinstance(found, str) and shown else ""
-    return f"`{dotted}`: {expected}{shown}{kind_of.replace('(str)', '(text)')}"
-
-
-def _known_keys(kind: Any, at: tuple[Any, ...]) -> list[str]:
-    """Return the keys that the part of the schema at `at` knows."""
-    candidates: list[Any] = [kind]
-    for key in at:
-        following: list[Any] = []
-        for candidate in candidates:
-            if isinstance(key, str) and (found := candidate.model_fields.get(key) or _by_alias(candidate, key)):
-                following += _models_in(found.annotation)
-            elif isinstance(key, int):
-                following.append(candidate)
-            else:  # a discriminator's tag
-                following += [c for c in candidates if _is_tagged(c, key)]
-        candidates = following or candidates
-    return sorted({field.alias or name for c in candidates for name, field in c.model_fields.items()})
-
-
-def _is_tagged(model: type[BaseModel], tag: str) -> bool:
-    fields = (model.model_fields.get(name) for name in ("kind", "network"))
-    return any(field is not None and tag in get_args(field.annotation) for field in fields)
-
-
-def _by_alias(model: type[BaseModel], key: str) -> Any:
-    return next((f for f in model.model_fields.values() if f.alias == key), None)
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for argument in get_args(annotation) for model in _models_in(argument)]
-
-
-def _nearest_position(positions: Positions, at: tuple[Any, ...], path: Path) -> str:
-    """Return "file:line:column" of the deepest stated key on the way to `at`."""
-    candidate = tuple(key for key in at if key not in TAGS)
-    while candidate:
-        if candidate in positions:
-            file, line, column = positions[candidate]
-            return f"{file}:{line}:{column}" if line else file
-        candidate = candidate[:-1]
-    return str(path)
-
-
-_at = _nearest_position
 
 
 def _nearest_file(path: Path) -> str:

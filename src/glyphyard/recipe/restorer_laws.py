@@ -1,4 +1,4 @@
-"""Laws of progressive stages and of super-resolution: what its parts, its two resolutions and its stages owe each other."""
+"""Laws of super-resolution: what its two resolutions, its generator and its stages owe each other."""
 
 from __future__ import annotations
 
@@ -8,34 +8,6 @@ from pathlib import Path
 from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import RestorerConfig
-
-# By task: the networks it can train, their parts, and the metrics of a validation.
-NETWORKS = {
-    "recognition": ("crnn", "parseq"),
-    "super_resolution": ("restorer",),
-    "detection": ("yolo",),
-    "segmentation": ("maskrcnn",),
-}
-PARTS = {
-    "recognition": ("model",),
-    "super_resolution": ("generator", "recogniser"),
-    "detection": ("model",),
-    "segmentation": ("model",),
-}
-METRICS = {
-    "recognition": ("loss", "cer", "exact_match", "length_accuracy"),
-    "super_resolution": ("loss", "psnr", "ssim", "word_acc", "char_acc", "hr_word_acc", "hr_char_acc"),
-    "detection": ("loss", "map50", "map", "precision", "recall"),
-    "segmentation": ("loss", "map50", "map", "mask_map50", "mask_map", "f1", "exact_match", "cer"),
-}
-
-
-def task_fits_the_network(recipe: Recipe) -> Iterator[Breach]:
-    """GY056: a task trains the networks it knows: recognition crnn and parseq, super_resolution a restorer."""
-    known = NETWORKS.get(recipe.task)
-    if known and recipe.model.network not in known:
-        problem = f"network {recipe.model.network!r} against task {recipe.task!r}"
-        yield Breach(("model", "network"), problem, f"use {' or '.join(known)}")
 
 
 def two_resolutions_are_declared(recipe: Recipe) -> Iterator[Breach]:
@@ -57,31 +29,6 @@ def scales_agree(recipe: Recipe) -> Iterator[Breach]:
     if image.height % low.scale or image.width % low.scale:
         problem = f"image {image.height}x{image.width} against dataset.low_resolution.scale {low.scale}"
         yield Breach(("dataset", "image"), problem, f"use multiples of {low.scale}")
-
-
-def parts_are_the_networks(recipe: Recipe) -> Iterator[Breach]:
-    """GY061: a stage trains and freezes parts that the network has: model, or generator and recogniser."""
-    known = PARTS.get(recipe.task)
-    for i, stage in enumerate(recipe.stages):
-        for key in ("train", "freeze"):
-            if known and (strangers := sorted(set(getattr(stage, key)) - set(known))):
-                yield Breach(("stages", i, key), f"parts {strangers}, the network has {list(known)}", "correct the names")
-
-
-def metrics_are_the_tasks(recipe: Recipe) -> Iterator[Breach]:
-    """GY062: `select` and guards name metrics that the task measures, and a guard states a bound."""
-    known = METRICS.get(recipe.task)
-    for i, stage in enumerate(recipe.stages):
-        asked: list[tuple[tuple[str | int, ...], str]] = [(("stages", i, "select"), stage.select)]
-        asked += [(("stages", i, "guards", n, "metric"), guard.metric) for n, guard in enumerate(stage.guards)]
-        for at, metric in asked:
-            if known and metric not in known:
-                yield Breach(at, f"metric {metric!r}, task {recipe.task!r} measures {list(known)}", "use one of them")
-        for n, guard in enumerate(stage.guards):
-            if guard.min is None and guard.max is None and guard.worse_by is None:
-                yield Breach(
-                    ("stages", i, "guards", n), f"a guard on {guard.metric} without a bound", "state min, max or worse_by"
-                )
 
 
 def hard_rows_are_known(recipe: Recipe) -> Iterator[Breach]:
@@ -107,11 +54,8 @@ def checkpoints_to_start_from_are_there(recipe: Recipe) -> Iterator[Breach]:
 
 
 RESTORER_LAWS = (
-    task_fits_the_network,
     two_resolutions_are_declared,
     scales_agree,
-    parts_are_the_networks,
-    metrics_are_the_tasks,
     hard_rows_are_known,
     checkpoints_to_start_from_are_there,
 )

@@ -41,7 +41,7 @@ def reference() -> str:
             for line in _section(name, part)
         ]
     lines += ["## Laws", "", "What no single field can know. An error begins with the law's code.", ""]
-    lines += [f"- **{code}** {text}" for code, _, text in ((law.__doc__ or "").strip().partition(": ") for law in LAWS)]
+    lines += [f"- **{code}** {text}" for code, _, text in sorted((law.__doc__ or "").strip().partition(": ") for law in LAWS)]
     return "\n".join(lines) + "\n"
 
 
