@@ -29,11 +29,16 @@ def relative_places(side: int) -> Tensor:
     return down * (2 * side - 1) + across
 
 
+# Not the published -100: its exponential is a denormal float, with which a CPU multiplies many times slower. This one gives
+# an exact 0, and half precision can still hold it.
+NEVER = -1e4
+
+
 def shift_mask(height: int, width: int, side: int, shift: int) -> Tensor:
-    """Return 0 where two cells of a shifted window were neighbours before the shift, -100 where not, (G,1,M,M)."""
+    """Return 0 where two cells of a shifted window were neighbours before the shift, `NEVER` where not, (G,1,M,M)."""
     edges_H, edges_W = (_bands(length, side, shift) for length in (height, width))
     bands_GM = to_windows((edges_H[:, None] * 3 + edges_W[None, :])[None, :, :, None], side)[0, :, :, 0]
-    return torch.where(bands_GM[:, :, None] == bands_GM[:, None, :], 0.0, -100.0)[:, None]
+    return torch.where(bands_GM[:, :, None] == bands_GM[:, None, :], 0.0, NEVER)[:, None]
 
 
 def _bands(length: int, side: int, shift: int) -> Tensor:
