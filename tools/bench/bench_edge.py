@@ -25,7 +25,7 @@ from glyphyard.edge import Bundle, Recognizer
 from glyphyard.edge.session import OnnxSession
 
 ROOT = Path(__file__).parents[2]
-CROPS, CALLS, TURNS, THREADS = 64, 400, 5, 8
+CROPS, CALLS, TURNS, THREADS, THREAD_TURNS = 64, 400, 5, 8, 16
 CORES = 2
 
 
@@ -99,8 +99,11 @@ def parts_ms(bundle: Bundle, crops: list[np.ndarray]) -> dict[str, float]:
     }
 
 
-def threads_ratio(recognizer: Recognizer, crops: list[np.ndarray], seconds: float = 2.0) -> tuple[float, float]:
-    """Return crops/s of one thread and of eight that share a recogniser, for about `seconds` each."""
+def threads_ratio(recognizer: Recognizer, crops: list[np.ndarray], seconds: float = 0.5) -> tuple[float, float, float]:
+    """Return crops/s of one thread, of eight that share a recogniser, and the median of the turns' ratios.
+
+    Turns of `seconds` each: a neighbour's burst then spoils a turn and not the figure.
+    """
 
     def rate(threads: int) -> float:
         until = time.perf_counter() + seconds
@@ -117,8 +120,9 @@ def threads_ratio(recognizer: Recognizer, crops: list[np.ndarray], seconds: floa
             return sum(pool.map(read, range(threads))) / (time.perf_counter() - started)
 
     rate(THREADS)
-    turns = [(rate(1), rate(THREADS)) for _ in range(TURNS)]
-    return statistics.median(one for one, _ in turns), statistics.median(many for _, many in turns)
+    turns = [(rate(1), rate(THREADS)) for _ in range(THREAD_TURNS)]
+    one, many = (statistics.median(column) for column in zip(*turns, strict=True))
+    return one, many, statistics.median(many / one for one, many in turns)
 
 
 def peer_run(path: Path) -> Callable[[], object]:
@@ -162,9 +166,8 @@ def measure(bundle: Path, peer: Path | None, say: Callable[[str], None] = print)
         say(f"edge: {THREADS} threads ÷ one: not measured, this process has one core (wanted: 1.7 on {CORES})")
         return ratios
     os.sched_setaffinity(0, cores[:CORES])
-    one, many = threads_ratio(Recognizer(opened), crops)
+    one, many, ratios["threads"] = threads_ratio(Recognizer(opened), crops)
     os.sched_setaffinity(0, cores)
-    ratios["threads"] = many / one
     say(
         f"edge: {THREADS} threads {many:.0f} crops/s ÷ one {one:.0f} crops/s on {CORES} cores = {ratios['threads']:.2f} (wanted: 1.7)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -39,10 +40,17 @@ def greedy_decode(logits_TNC: np.ndarray, alphabet: Alphabet) -> list[Reading]:
 
 
 def _collapse(ids_T: np.ndarray, best_T: np.ndarray, alphabet: Alphabet) -> Reading:
-    starts = np.flatnonzero(np.r_[True, ids_T[1:] != ids_T[:-1]])
-    peaks = np.maximum.reduceat(best_T, starts)
-    kept = ids_T[starts] != BLANK
-    confidences = tuple(float(p) for p in peaks[kept])
-    if not confidences:
+    # Plain numbers: a plate has so few steps that NumPy's calls cost more than they save, and other threads wait for them.
+    text: list[int] = []
+    peaks: list[float] = []
+    before = BLANK
+    for step, best in zip(ids_T.tolist(), best_T.tolist(), strict=True):
+        if step == before != BLANK:
+            peaks[-1] = max(peaks[-1], best)
+        elif step != BLANK:
+            text.append(step)
+            peaks.append(best)
+        before = step
+    if not text:
         return Reading("", float(np.exp(np.log(np.maximum(best_T, 1e-9)).mean())), ())
-    return Reading(alphabet.decode(ids_T[starts][kept]), float(np.prod(confidences)), confidences)
+    return Reading(alphabet.decode(text), prod(peaks), tuple(peaks))

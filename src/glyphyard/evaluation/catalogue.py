@@ -41,7 +41,7 @@ def evaluation_of(task: str) -> Evaluation:
 
 def told(card: Scorecard, names: tuple[str, ...]) -> str:
     """Return figures with their intervals, as one line of words."""
-    return ", ".join(f"{label(name)} {figure_of(card, name)}" for name in names)
+    return ", ".join(f"{label(name)} {figure_of(card, name)}" for name in names if name in card.figures)
 
 
 def figure_of(card: Scorecard, name: str) -> str:

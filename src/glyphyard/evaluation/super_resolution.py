@@ -2,7 +2,8 @@
 
 Three views of each crop, side by side, all read by the bundle's recogniser: the low-resolution side enlarged bicubically, what
 the generator makes of it, and the high-resolution side. `exact_match`, `cer`, slices, confusion and calibration are those of
-the generator's view; `word_acc` and `char_acc` (1 - CER) are stated for all three.
+the generator's view; `word_acc` and `char_acc` (1 - CER) are stated for all three. Crops of a dataset without a
+low-resolution side are low resolution themselves (a real camera's): then there are two views, and no likeness.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Seen:
 
     sample: Sample
     readings: dict[str, Reading]
-    likeness: dict[str, float]  # psnr, ssim, bicubic_psnr, bicubic_ssim
+    likeness: dict[str, float]  # psnr, ssim, bicubic_psnr, bicubic_ssim; nothing without a high side
     pictures: dict[str, np.ndarray]  # "low" and the views
 
 
@@ -67,14 +68,15 @@ def measure_restorer(
     restorer = Restorer(bundle, threads=threads)
     manifest = DatasetManifest.read(dataset / "manifest.json")
     split = held_out_of(dataset, manifest, suite, known)
-    say(f"evaluate: enlarging and reading {split.rows} {suite.split} crops with the bundle")
+    alone = "" if manifest.low_pixels else ", which have no high-resolution side"
+    say(f"evaluate: enlarging and reading {split.rows} {suite.split} crops with the bundle{alone}")
     started = time.perf_counter()
     seen = look(restorer, dataset, manifest, split, batch_size)
     seconds = time.perf_counter() - started
     speed = {"crops_per_s": len(seen) / seconds, "batch_size": float(batch_size), "threads": float(threads or 1)}
     speed |= _latency(restorer, seen)
     samples = [s.sample for s in seen]
-    scores = {view: score([_viewed(s, view) for s in seen], suite.equivalences, suite.case) for view in VIEWS}
+    scores = {view: score([_viewed(s, view) for s in seen], suite.equivalences, suite.case) for view in seen[0].readings}
     raw = score(samples, ())
     alphabet = restorer.recogniser.bundle.alphabet.characters
     origin = Origin(manifest.fingerprint, split.content_sha256, restorer.sha256, alphabet)
@@ -87,16 +89,16 @@ def measure_restorer(
 
 def look(restorer: Restorer, dataset: Path, manifest: DatasetManifest, split: SplitRecord, batch_size: int) -> list[Seen]:
     """Enlarge and read all rows of a split, in order of their ids."""
-    if manifest.low_pixels is None:
-        raise BadInput(str(dataset), "its rows have no low-resolution side", "state dataset.low_resolution and prepare it again")
+    paired = manifest.low_pixels is not None
     for name, found, wanted in (("low", manifest.low_pixels, restorer.low), ("high", manifest.pixels, restorer.pixels)):
-        if found != wanted.to_json():
+        if paired and found != wanted.to_json():
             raise BadInput(
                 str(dataset), f"its {name} side is {found}, the bundle's {wanted.to_json()}", "use the recipe's own dataset"
             )
     seen: list[Seen] = []
     waiting: list[dict[str, Any]] = []
-    for row in rows_of(dataset, split, batch_size=batch_size, columns=(*COLUMNS, "pixels", "lr_pixels")):
+    columns = (*COLUMNS, "pixels", "lr_pixels") if paired else COLUMNS
+    for row in rows_of(dataset, split, batch_size=batch_size, columns=columns):
         waiting.append(row)
         if len(waiting) == batch_size:
             seen += _look(restorer, dataset, waiting)
@@ -105,25 +107,27 @@ def look(restorer: Restorer, dataset: Path, manifest: DatasetManifest, split: Sp
 
 
 def _look(restorer: Restorer, dataset: Path, rows: list[dict[str, Any]]) -> list[Seen]:
-    if any(row["lr_pixels"] is None for row in rows):
+    whole = [opened(row, dataset) for row in rows]
+    paired = "lr_pixels" in rows[0]
+    if paired and any(row["lr_pixels"] is None for row in rows):
         raise BadInput(str(dataset), "a held-out row has no low-resolution side", PREPARE_AGAIN)
-    small = [_image(row["lr_pixels"], restorer.low) for row in rows]
-    views = {
-        "bicubic": [restorer.enlarge(image) for image in small],
-        "made": restorer.restore(small),
-        "hr": [_image(row["pixels"], restorer.pixels) for row in rows],
-    }
+    if paired:
+        small = [_image(row["lr_pixels"], restorer.low) for row in rows]
+    else:
+        small = [restorer.low.resize(image) for _, image in whole]
+    views = {"bicubic": [restorer.enlarge(image) for image in small], "made": restorer.restore(small)}
+    if paired:
+        views["hr"] = [_image(row["pixels"], restorer.pixels) for row in rows]
     read = {view: restorer.recogniser.read_many(images, len(rows)) for view, images in views.items()}
     found = []
-    for i, row in enumerate(rows):
+    for i, (own, image) in enumerate(whole):
         pictures = {"low": small[i]} | {view: images[i] for view, images in views.items()}
         likeness = {
             f"{PREFIX[view]}{name}": measure(pictures[view], pictures["hr"])
-            for view in ("bicubic", "made")
+            for view in (("bicubic", "made") if paired else ())
             for name, measure in (("psnr", psnr), ("ssim", ssim))
         }
-        own, image = opened(row, dataset)
-        readings = {view: read[view][i] for view in VIEWS}
+        readings = {view: read[view][i] for view in views}
         sample = sample_of(own, image, readings["made"].text, readings["made"].confidence)
         found.append(Seen(sample, readings, likeness, pictures))
     return found
@@ -145,8 +149,7 @@ def figures_of(
     """Return word and character accuracy of each view and of several frames together, likeness, the gain, and what exporting costs."""
     figures: dict[str, Figure] = {}
     group = scores["made"].group
-    for view in VIEWS:
-        own = scores[view]
+    for view, own in scores.items():
         figures[f"{PREFIX[view]}word_acc"] = share(own.exact, group, suite.confidence)
         figures[f"{PREFIX[view]}char_acc"] = _turned(own.figures(suite)["cer"])
         figures[f"{PREFIX[view]}voted_word_acc"] = voted(seen, view, suite)
@@ -200,7 +203,7 @@ def _write(seen: list[Seen], scores: dict[str, Scores], raw: Scores, out: Path) 
     made = scores["made"]
     columns: dict[str, Any] = {"edits": made.edits, "exact": made.exact, "characters": made.characters}
     columns |= {"raw_edits": raw.edits, "raw_exact": raw.exact}
-    for view in ("bicubic", "hr"):
+    for view in (view for view in scores if view != "made"):
         columns |= {
             f"{view}_read": np.array([s.readings[view].text for s in seen], dtype=object),
             f"{view}_exact": scores[view].exact,
@@ -209,12 +212,12 @@ def _write(seen: list[Seen], scores: dict[str, Scores], raw: Scores, out: Path) 
     write_samples(out / "samples.parquet", [s.sample for s in seen], columns)
     chosen = choose_strips(scores)
     table: dict[str, list[Any]] = {"id": [seen[i].sample.id for i in chosen], "truth": [seen[i].sample.truth for i in chosen]}
-    for name in ("low", *VIEWS):
+    for name in ("low", *scores):
         table[name] = [cv2.imencode(".png", seen[i].pictures[name])[1].tobytes() for i in chosen]
-    for view in VIEWS:
+    for view in scores:
         table[f"{view}_read"] = [seen[i].readings[view].text for i in chosen]
         table[f"{view}_exact"] = [bool(scores[view].exact[i]) for i in chosen]
-    table["psnr"] = [seen[i].likeness["psnr"] for i in chosen]
+    table["psnr"] = [seen[i].likeness.get("psnr") for i in chosen]
     with atomic_path(out / STRIPS) as temporary:
         pq.write_table(pa.table(table), temporary)
 

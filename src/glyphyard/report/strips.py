@@ -27,15 +27,17 @@ def strips_of(run: RunFiles) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors: a broken or foreign file
         run.notes.append(f"strips: {STRIPS} cannot be read ({str(error).splitlines()[0][:120]})")
         return None
-    return {"views": [name for _, name in VIEWS], "strips": strips, "table": _table(run.scorecard)}
+    views = [view["name"] for view in strips[0]["views"]] if strips else []
+    return {"views": views, "strips": strips, "table": _table(run.scorecard)}
 
 
 def _strip(row: dict[str, Any]) -> dict[str, Any]:
     views = [
         {"name": name, "image": data_uri(row[key]), "read": row.get(f"{key}_read"), "right": row.get(f"{key}_exact")}
         for key, name in VIEWS
+        if row.get(key) is not None
     ]
-    return {"truth": row["truth"], "views": views, "psnr": f"{row['psnr']:.1f} dB"}
+    return {"truth": row["truth"], "views": views, "psnr": "" if row["psnr"] is None else f"{row['psnr']:.1f} dB"}
 
 
 def _table(card: Scorecard) -> list[dict[str, str]]:
@@ -49,6 +51,7 @@ def _table(card: Scorecard) -> list[dict[str, str]]:
             "ssim": _number(card.figures.get(f"{prefix}ssim"), ".3f", ""),
         }
         for prefix, name in TABLE
+        if f"{prefix}word_acc" in card.figures
     ]
 
 
