@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,30 @@ def test_one_stage_alone_goes_from_its_parents_checkpoint(finished: Path, tmp_pa
     done = glyphyard("run", TINY, *HERE, "--store", store, "--stage", "lcofl", "--set", f"stages.lcofl.init={parent}")
     assert done.returncode == 0, done.stderr
     assert "stage lcofl finished" in done.stdout
+
+
+@pytest.mark.slow
+def test_real_low_resolution_crops_are_judged_by_their_texts(finished: Path, tmp_path: Path) -> None:
+    import cv2
+    import numpy as np
+
+    (tmp_path / "images").mkdir()
+    rng, lines = np.random.default_rng(0), []
+    for i in range(6):
+        cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), rng.integers(0, 256, (20 + i, 70, 3), np.uint8))
+        lines.append(f"images/{i}.png\tAB{i // 2}\n")  # two crops of each plate
+    (tmp_path / "labels.txt").write_text("".join(lines))
+    bundle = shutil.copytree(finished / "bundle", tmp_path / "bundle")  # beside a run its recipe would say what is held out
+    out = tmp_path / "out"
+    command = ("evaluate", bundle, "--suite", "lpsr_br_plates", "--labels", tmp_path / "labels.txt", "--out", out)
+    done = glyphyard(*command, "--store", tmp_path / "store")
+    assert done.returncode == 3, done.stderr
+    card = Scorecard.read(out / "scorecard.json")
+    assert card.samples == 6
+    assert card.figures["voted_word_acc"].count == 3
+    assert "hr_word_acc" not in card.figures
+    assert "psnr" not in card.figures
+    refused = glyphyard(*command[:-1], tmp_path / "psnr", "--store", tmp_path / "store", "--suite", "lpsr_us_plates")
+    assert refused.returncode == 2  # a likeness that nobody can measure
+    assert "psnr" in refused.stderr
+    assert "Traceback" not in refused.stderr
