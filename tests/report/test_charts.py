@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from glyphyard.core.records import Figure
 from glyphyard.report.charts import Bound, Series, bar_chart, heat_map, interval_bar, line_chart
-from glyphyard.report.svg import Scale, log_ticks, round_ticks, sampled, short
+from glyphyard.report.svg import Scale, apart, log_ticks, round_ticks, sampled, short
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -19,6 +19,12 @@ def test_ticks_are_few_and_inside(low: float, span: float, count: int) -> None:
     ticks = round_ticks(low, low + span, count)
     assert len(ticks) <= count + 2
     assert all(low <= t <= low + span for t in ticks)
+
+
+def test_ticks_that_lie_close_are_told_apart() -> None:
+    assert apart([17.45, 17.5, 17.55], short) == ["17.45", "17.5", "17.55"]
+    assert apart([0.62601, 0.62602], short) == ["0.62601", "0.62602"]
+    assert apart([1.0, 2.0], short) == ["1", "2"]
 
 
 @given(st.floats(1e-9, 1e6), st.floats(1.5, 1e9))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from glyphyard.core.records import Figure
-from glyphyard.report.svg import Format, Scale, element, line, percent, picture, sampled, short, text
+from glyphyard.report.svg import Format, Scale, apart, element, line, percent, picture, sampled, short, text
 
 WIDTH, HEIGHT = 440.0, 236.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 12.0, 14.0, 40.0
@@ -68,8 +68,9 @@ def _padded(low: float, high: float, log: bool) -> tuple[float, float]:
 
 def _y_axis(y: Scale, form: Format) -> list[Markup]:
     parts = []
-    for value in y.ticks(5):
-        parts += [line(LEFT, y(value), WIDTH - RIGHT, y(value), "gridline"), text(LEFT - 6, y(value) + 4, form(value), "end")]
+    values = y.ticks(5)
+    for value, label in zip(values, apart(values, form), strict=True):
+        parts += [line(LEFT, y(value), WIDTH - RIGHT, y(value), "gridline"), text(LEFT - 6, y(value) + 4, label, "end")]
     return parts
 
 

@@ -88,6 +88,14 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
+def apart(values: Sequence[float], form: Format) -> list[str]:
+    """Return ticks in words, with as many digits as they have where `short` would round them."""
+    if form is not short or not all(1e-3 <= abs(value) < 1000 for value in values if value):
+        return [form(value) for value in values]
+    digits = next((d for d in range(3, 12) if all(math.isclose(float(f"{v:.{d}g}"), v, rel_tol=1e-9) for v in values)), 3)
+    return [f"{value:.{digits}g}" for value in values]
+
+
 def sampled(points: Sequence[tuple[float, float]], most: int = 400) -> list[tuple[float, float]]:
     """Return at most about `most` of the points, evenly taken, the last always among them."""
     step = max(1, math.ceil(len(points) / most))
