@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from glyphyard.cluster.environment import set_defaults
 from glyphyard.core.errors import BadInput, ExitCode
-from glyphyard.core.files import read_json, write_json
+from glyphyard.core.files import read_json, sha256_file, write_json
 from glyphyard.core.records import BundleRecord, CheckpointRecord, DatasetManifest, Scorecard, Verdict
 from glyphyard.pipeline.live import followed
 from glyphyard.pipeline.run import Run
@@ -107,6 +108,21 @@ def _telling(say: Callable[[str], None]) -> Callable[[int, int], None]:
     return progress
 
 
+def _sha256_of(run: Run, index: int, parent: Path | None) -> str:
+    if parent is None:
+        return ""
+    return run.checkpoint(index - 1).sha256 if run.recipe.stages[index].init == "previous" else sha256_file(parent)
+
+
+def _released(part: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
+    """Yield which parts of a model start from a file of weights, and the file's hash: another file is another training."""
+    for key, value in part.items():
+        if isinstance(value, dict):
+            yield from _released(value, f"{name}.{key}")
+        elif key == "pretrained" and isinstance(value, str) and value.startswith("/") and Path(value).is_file():
+            yield name, sha256_file(Path(value))
+
+
 def train_step(run: Run, index: int) -> Step:
     """DatasetManifest (+ the parent's checkpoint) → Checkpoint."""
     stage, stage_dir = run.recipe.stages[index], run.stage_dir(index)
@@ -117,7 +133,8 @@ def train_step(run: Run, index: int) -> Step:
         return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
 
     def inputs() -> dict[str, object]:
-        recipe = without_places(run.recipe.to_json())
+        whole = run.recipe.to_json()
+        recipe, recipe_model = without_places(whole), whole["model"]
         sliced = {k: recipe[k] for k in ("task", "seed", "dataset", "model", "augmentation")}
         before = parent()
         if before is not None and not before.is_file():
@@ -129,7 +146,8 @@ def train_step(run: Run, index: int) -> Step:
         return sliced | {
             "stage": recipe["stages"][index],
             "dataset_fingerprint": run.manifest.fingerprint,
-            "parent": run.checkpoint(index - 1).sha256 if before and stage.init == "previous" else str(before or ""),
+            "parent": _sha256_of(run, index, before),
+            **{f"pretrained {name}": sha256 for name, sha256 in _released(recipe_model, "model")},
         }
 
     def work() -> str:
