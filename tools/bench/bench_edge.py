@@ -1,11 +1,12 @@
 """The recogniser on a camera's processor: against a peer's network, over threads, and what is not the network.
 
-    .venv/bin/python tools/bench/bench_edge.py                        # an untrained network of recipes/florida_crnn.yaml
+    .venv/bin/python tools/bench/bench_edge.py                        # the newest bundle that `make demo` left in runs/
     .venv/bin/python tools/bench/bench_edge.py --bundle runs/…/bundle # yours
     .venv/bin/python tools/bench/bench_edge.py --peer-onnx cct_xs.onnx # and fast-plate-ocr's, exported by its own exporter
 
-Weights do not change how long a network takes, so the untrained one will do. What is timed is what a bundle runs on a CPU: its
-model_cpu.onnx where it has one. All ratios are of medians, measured in turns.
+What is timed is what a bundle runs on a CPU: its model_cpu.onnx where it has one. How many LSTM units that file can spare, only a
+trained network says: without a run of the demo an untrained one is timed with all of them, which is said. All ratios are of
+medians, measured in turns.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from glyphyard.edge.session import OnnxSession
 ROOT = Path(__file__).parents[2]
 CROPS, CALLS, TURNS, THREADS, THREAD_TURNS = 64, 400, 5, 8, 16
 CORES = 2
+
+
+def newest_demo() -> Path | None:
+    """Return the bundle of the newest run of recipes/florida_crnn.yaml that has one."""
+    made = [path.parent for path in (ROOT / "runs").glob("florida_crnn-*/bundle/bundle.json")]
+    return max(made, key=lambda folder: folder.parent.name, default=None)
 
 
 def untrained_bundle(folder: Path) -> Path:
@@ -182,7 +189,9 @@ def main() -> None:
     parser.add_argument("--peer-onnx", type=Path, default=Path(peer) if peer else None, help="or GLYPHYARD_PEER_ONNX")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="glyphyard-bench-") as folder:
-        measure(arguments.bundle or untrained_bundle(Path(folder)), arguments.peer_onnx)
+        bundle = arguments.bundle or newest_demo()
+        print(f"edge: {bundle or 'an untrained network with all its LSTM units, for there is no run of `make demo`'}")
+        measure(bundle or untrained_bundle(Path(folder)), arguments.peer_onnx)
 
 
 if __name__ == "__main__":
