@@ -93,11 +93,16 @@ def test_three_views_side_by_side_and_the_gate(exported: tuple[Path, BundleRecor
     assert conclude(card, SUITE, tmp_path).outcome == "FAIL"  # nothing was learnt
 
 
-def test_a_dataset_of_one_resolution_is_refused(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
+def test_crops_of_one_resolution_are_low_themselves(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
     from glyphyard.core.records import DatasetManifest
     from glyphyard.evaluation.super_resolution import look
 
     manifest = DatasetManifest.read(prepared() / "manifest.json")
     plain = DatasetManifest(**{**vars(manifest), "low_pixels": None})
-    with pytest.raises(BadInput, match="no low-resolution side"):
-        look(Restorer(exported[0], replay_golden=False), prepared(), plain, manifest.splits["test"], 4)
+    restorer = Restorer(exported[0], replay_golden=False)
+    seen = look(restorer, prepared(), plain, manifest.splits["test"], 4)
+    assert len(seen) == manifest.splits["test"].rows
+    assert all(set(one.readings) == {"bicubic", "made"} and not one.likeness for one in seen)
+    other = DatasetManifest(**{**vars(manifest), "low_pixels": manifest.pixels})
+    with pytest.raises(BadInput, match="its low side is"):
+        look(restorer, prepared(), other, manifest.splits["test"], 4)
