@@ -28,8 +28,8 @@ demo: $(READY) ## one recipe from data to a registered model, on this machine, n
 	$(BIN)/glyphyard run recipes/florida_crnn.yaml
 
 # By file, for a file's tests share what took long to make; in order, for those that take longest should not come last.
-test: $(READY) lint ## all tests, three files at a time: many wait for processes of their own
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: $(READY) lint ## all tests, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 quick: $(READY) lint ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow and not ray"
