@@ -1,11 +1,14 @@
-"""`run --start MODE --from RUN`: where a new run's first stage starts from, as overrides of its recipe."""
+"""Where training starts from: `run --start MODE --from RUN` as overrides of a recipe, and the weights that a model names."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from glyphyard.core.errors import BadInput
+from glyphyard.core.files import sha256_file
 from glyphyard.pipeline.store import open_run
 from glyphyard.training.job import BEST, LAST
 
@@ -36,3 +39,12 @@ def _of_run(run: Path, mode: str) -> Path:
     if not stages:
         return run / "stages"
     return stages[0] / LAST if mode == "resume" else stages[-1] / BEST
+
+
+def released_weights(part: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
+    """Yield which parts of a model start from a file of weights, and the file's hash: another file is another training."""
+    for key, value in part.items():
+        if isinstance(value, dict):
+            yield from released_weights(value, f"{name}.{key}")
+        elif key == "pretrained" and isinstance(value, str) and value.startswith("/") and Path(value).is_file():
+            yield name, sha256_file(Path(value))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glyphyard.cluster.environment import set_defaults
 from glyphyard.core.errors import BadInput, ExitCode
 from glyphyard.core.files import read_json, sha256_file, write_json
 from glyphyard.core.records import BundleRecord, CheckpointRecord, DatasetManifest, Scorecard, Verdict
 from glyphyard.pipeline.live import followed
+from glyphyard.pipeline.origin import released_weights
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.step import Step, perform
 from glyphyard.recipe.recipe import Recipe, without_places
@@ -114,15 +114,6 @@ def _sha256_of(run: Run, index: int, parent: Path | None) -> str:
     return run.checkpoint(index - 1).sha256 if run.recipe.stages[index].init == "previous" else sha256_file(parent)
 
 
-def _released(part: dict[str, Any], name: str) -> Iterator[tuple[str, str]]:
-    """Yield which parts of a model start from a file of weights, and the file's hash: another file is another training."""
-    for key, value in part.items():
-        if isinstance(value, dict):
-            yield from _released(value, f"{name}.{key}")
-        elif key == "pretrained" and isinstance(value, str) and value.startswith("/") and Path(value).is_file():
-            yield name, sha256_file(Path(value))
-
-
 def train_step(run: Run, index: int) -> Step:
     """DatasetManifest (+ the parent's checkpoint) → Checkpoint."""
     stage, stage_dir = run.recipe.stages[index], run.stage_dir(index)
@@ -147,7 +138,7 @@ def train_step(run: Run, index: int) -> Step:
             "stage": recipe["stages"][index],
             "dataset_fingerprint": run.manifest.fingerprint,
             "parent": _sha256_of(run, index, before),
-            **{f"pretrained {name}": sha256 for name, sha256 in _released(recipe_model, "model")},
+            **{f"pretrained {name}": sha256 for name, sha256 in released_weights(recipe_model, "model")},
         }
 
     def work() -> str:
