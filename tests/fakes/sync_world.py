@@ -109,9 +109,10 @@ class World:
         if not os.path.lexists(link):
             return None
         assert link.is_symlink(), "current is no link"
-        bundle = Bundle.open(link)
+        folder = link.resolve(strict=True)  # followed once: an agent at work may turn the link at any moment
+        bundle = Bundle.open(folder)
         bundle.golden()
-        key = link.resolve().name
+        key = folder.name
         assert key in self.keys, f"{key} was never published"
         assert bundle.sha256.startswith(key.partition("-")[2])
         return self.keys.index(key) + 1
