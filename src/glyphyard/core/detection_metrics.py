@@ -7,8 +7,9 @@ Letters: T overlap thresholds, D detections of all images, G true objects of one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,6 +51,19 @@ class Matches:
     objects: np.ndarray
 
 
+class Matched(NamedTuple):
+    """What became of the detections of one class on one image: `scores` (N,), `hit` and `counts` (T,N), how many objects."""
+
+    scores: np.ndarray
+    hit: np.ndarray
+    counts: np.ndarray
+    objects: int
+
+    def __bool__(self) -> bool:
+        """Whether there was anything to find or anything found."""
+        return bool(len(self.scores) or self.objects)
+
+
 def match(
     truths: Sequence[Truth],
     found: Sequence[Detections],
@@ -61,25 +75,38 @@ def match(
     most: int = MOST_PER_IMAGE,
 ) -> Matches:
     """Match the detections of class `label` (None: whatever the class) with the true objects, image by image."""
-    sides = [_match_image(t, d, label, np.asarray(overlaps), area_px, masks, most) for t, d in zip(truths, found, strict=True)]
-    scores = np.concatenate([s[0] for s in sides]) if sides else np.zeros(0)
+    sides = [
+        match_image(t, d, label, overlaps=overlaps, area_px=area_px, masks=masks, most=most)
+        for t, d in zip(truths, found, strict=True)
+    ]
+    return gathered(dict(enumerate(sides)), len(sides), len(overlaps))
+
+
+def gathered(sides: Mapping[int, Matched], images: int, overlaps: int = len(OVERLAPS)) -> Matches:
+    """Return the matches of images 0 … `images` - 1; those without a side have nothing of the class and nothing found."""
+    own = list(sides.values())
+    scores = np.concatenate([np.zeros(0), *(s.scores for s in own)])
     order = np.argsort(-scores, kind="stable")
-    image = np.repeat(np.arange(len(sides)), [len(s[0]) for s in sides])
-    hit, counts = (np.concatenate([s[k] for s in sides], axis=1) if sides else np.zeros((len(overlaps), 0), bool) for k in (1, 2))
-    return Matches(
-        scores[order], image[order], hit[:, order], counts[:, order], np.array([s[3] for s in sides], np.int64).reshape(-1)
-    )
+    image = np.repeat(np.array(list(sides), np.int64), [len(s.scores) for s in own])
+    none = np.zeros((overlaps, 0), bool)
+    hit = np.concatenate([none, *(s.hit for s in own)], axis=1)
+    counts = np.concatenate([none, *(s.counts for s in own)], axis=1)
+    objects = np.zeros(images, np.int64)
+    objects[list(sides)] = [s.objects for s in own]
+    return Matches(scores[order], image[order], hit[:, order], counts[:, order], objects)
 
 
-def _match_image(
+def match_image(
     truth: Truth,
     found: Detections,
     label: int | None,
-    overlaps_T: np.ndarray,
-    area_px: tuple[float, float],
-    masks: bool,
-    most: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    *,
+    overlaps: Sequence[float] = OVERLAPS,
+    area_px: tuple[float, float] = AREAS_PX["all"],
+    masks: bool = False,
+    most: int = MOST_PER_IMAGE,
+) -> Matched:
+    """Match the detections of class `label` (None: whatever the class) on one image with its true objects."""
     mine = np.ones(len(truth.boxes), bool) if label is None else np.asarray(truth.classes) == label
     kept = found if label is None else found.take(np.asarray(found.classes) == label)
     kept = kept.take(np.argsort(-kept.scores, kind="stable")[:most])
@@ -93,8 +120,8 @@ def _match_image(
         iou_NG = mask_iou(seen, there[mine] if len(there) == len(mine) else there)[:, order]
     else:
         iou_NG = box_iou(kept.boxes, truth.boxes[mine])[:, order]
-    matched, ignored = _assign(iou_NG, outside_G[order], overlaps_T)
-    return kept.scores, matched & ~ignored, ~ignored & ~(~matched & outside_N), int((~outside_G).sum())
+    matched, ignored = _assign(iou_NG, outside_G[order], np.asarray(overlaps))
+    return Matched(kept.scores, matched & ~ignored, ~ignored & ~(~matched & outside_N), int((~outside_G).sum()))
 
 
 def _sizes(boxes: np.ndarray, masks: np.ndarray | None, mine: np.ndarray | None, by_mask: bool) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,14 @@ from glyphyard.core.boxes import Detections
 from glyphyard.core.detection_metrics import (
     AREAS_PX,
     AtConfidence,
+    Matched,
     Matches,
     Truth,
     at_confidence,
     average_precision,
     best_f1,
-    match,
+    gathered,
+    match_image,
     pooled,
 )
 from glyphyard.core.records import Figure
@@ -41,24 +44,58 @@ class DetectionScores:
     images: int
 
 
+class DetectionTally:
+    """What became of the detections of each class and size, gathered image by image: no mask needs to outlive its image."""
+
+    def __init__(self, classes: int, masks: bool = False) -> None:
+        self.images = 0
+        self._masks = masks
+        self._sides: dict[str, list[dict[int, Matched]]] = {size: [{} for _ in range(classes)] for size in AREAS_PX}
+
+    def add(self, truth: Truth, found: Detections) -> None:
+        """Match what was found on the next image with what is there."""
+        for size, span in AREAS_PX.items():
+            for label, sides in enumerate(self._sides[size]):
+                if side := match_image(truth, found, label, area_px=span, masks=self._masks):
+                    sides[self.images] = side
+        self.images += 1
+
+    def matches(self, size: str) -> list[Matches]:
+        """Return the matches of each class for objects of a size."""
+        return [gathered(sides, self.images) for sides in self._sides[size]]
+
+
 def score_detections(
     truths: Sequence[Truth],
     found: Sequence[Detections],
     names: Sequence[str],
     *,
-    confidence: float | None = None,
     masks: bool = False,
+    **more: Any,
+) -> DetectionScores:
+    """Measure the detections of all images as `score_tally` does; class number k is called `names[k]`."""
+    tally = DetectionTally(len(names), masks)
+    for there, seen in zip(truths, found, strict=True):
+        tally.add(there, seen)
+    return score_tally(tally, names, **more)
+
+
+def score_tally(
+    tally: DetectionTally,
+    names: Sequence[str],
+    *,
+    confidence: float | None = None,
     groups: Sequence[str] | None = None,
     level: float = 0.95,
     repeats: int = REPEATS,
 ) -> DetectionScores:
-    """Measure the detections of all images; class number k is called `names[k]`.
+    """Measure what was gathered; class number k is called `names[k]`.
 
     `confidence`: the operating point of precision, recall and F1, chosen on validation; the best F1 of this very set when
     absent, which flatters. Intervals are of level `level`, by a bootstrap over `groups` (writers, cameras) or over images;
     none where there are too few (`repeats` 0: none at all).
     """
-    of = np.asarray(groups if groups is not None else [str(i) for i in range(len(truths))])
+    of = np.asarray(groups if groups is not None else [str(i) for i in range(tally.images)])
 
     def interval(statistic: Callable[[np.ndarray], float]) -> tuple[float, float] | None:
         return (
@@ -69,8 +106,8 @@ def score_detections(
 
     figures: dict[str, Figure] = {}
     every: list[Matches] = []
-    for size, span in AREAS_PX.items():
-        matches = [match(truths, found, k, area_px=span, masks=masks) for k in range(len(names))]
+    for size in AREAS_PX:
+        matches = tally.matches(size)
         every = matches if size == "all" else every
         figures |= _precision_figures(matches, "" if size == "all" else f"_{size}", interval)
     together = pooled(every)
@@ -79,7 +116,7 @@ def score_detections(
     for name in SHARES:
         bounds = interval(lambda w, name=name: getattr(at_confidence(together, point.confidence, weights=w), name))  # type: ignore[misc]
         figures[name] = _figure(getattr(point, name), bounds, int(point.objects))
-    return DetectionScores(figures, _by_class(every, names), point, best, len(truths))
+    return DetectionScores(figures, _by_class(every, names), point, best, tally.images)
 
 
 def _precision_figures(
