@@ -6,7 +6,7 @@ import numpy as np
 
 from glyphyard.core.boxes import Detections
 from glyphyard.core.detection_metrics import Truth
-from glyphyard.evaluation.detection import score_detections, told
+from glyphyard.evaluation.detection import DetectionTally, score_detections, told
 
 
 def pages(count: int, missed: float, seed: int = 1) -> tuple[list[Truth], list[Detections]]:
@@ -26,7 +26,7 @@ def pages(count: int, missed: float, seed: int = 1) -> tuple[list[Truth], list[D
 
 
 def test_figures_carry_intervals_and_counts():
-    scores = score_detections(*pages(30, 0.2), ["handwriting"], repeats=200)
+    scores = score_detections(DetectionTally.of(*pages(30, 0.2), 1), ["handwriting"], repeats=200)
     figures = scores.figures
     for name in ("map", "map50", "recall", "precision", "f1"):
         figure = figures[name]
@@ -45,7 +45,7 @@ def test_figures_carry_intervals_and_counts():
 
 
 def test_a_given_confidence_is_used_and_the_best_is_told_too():
-    scores = score_detections(*pages(12, 0.2), ["handwriting"], confidence=0.1, repeats=0)
+    scores = score_detections(DetectionTally.of(*pages(12, 0.2), 1), ["handwriting"], confidence=0.1, repeats=0)
     assert scores.operating.confidence == 0.1
     assert scores.operating.precision < scores.best.precision == 1
     assert scores.figures["precision"].value == scores.operating.precision
@@ -53,15 +53,17 @@ def test_a_given_confidence_is_used_and_the_best_is_told_too():
 
 
 def test_few_images_have_no_interval():
-    assert score_detections(*pages(4, 0.2), ["handwriting"], repeats=50).figures["map50"].low is None
+    assert score_detections(DetectionTally.of(*pages(4, 0.2), 1), ["handwriting"], repeats=50).figures["map50"].low is None
 
 
 def test_pages_of_one_writer_are_drawn_together():
     truths, found = pages(30, 0.2)
     found[:15] = [Detections.none()] * 15  # one half of the writers is not found at all
     writers = [str(i // 3) for i in range(30)]
-    alone = score_detections(truths, found, ["handwriting"], repeats=300).figures["recall"]
-    together = score_detections(truths, found, ["handwriting"], repeats=300, groups=writers).figures["recall"]
+    alone = score_detections(DetectionTally.of(truths, found, 1), ["handwriting"], repeats=300).figures["recall"]
+    together = score_detections(DetectionTally.of(truths, found, 1), ["handwriting"], repeats=300, groups=writers).figures[
+        "recall"
+    ]
     assert alone.low is not None
     assert alone.high is not None
     assert together.low is not None
@@ -71,4 +73,4 @@ def test_pages_of_one_writer_are_drawn_together():
 
 def test_classes_that_are_not_there_do_not_lower_the_mean():
     truths, found = pages(12, 0.0)
-    assert score_detections(truths, found, ["handwriting", "stamp"], repeats=0).figures["map50"].value == 1
+    assert score_detections(DetectionTally.of(truths, found, 2), ["handwriting", "stamp"], repeats=0).figures["map50"].value == 1

@@ -13,7 +13,7 @@ from glyphyard.core.plate_reading import read_plate
 from glyphyard.core.records import DatasetManifest, Scorecard
 from glyphyard.edge.segmenter import Segmenter
 from glyphyard.evaluation import segmentation
-from glyphyard.evaluation.detection import score_detections
+from glyphyard.evaluation.detection import DetectionTally, score_detections
 from glyphyard.evaluation.gate import judge
 from glyphyard.evaluation.segmentation import look, measure_segmenter
 
@@ -116,7 +116,7 @@ def test_a_bundles_own_findings_score_as_pycocotools_scores_them(masks, capsys):
         boxes, classes = np.vstack([s.found.boxes, moved]), np.r_[s.found.classes, s.truth.classes]
         scores = np.r_[s.found.scores, dice.uniform(0.1, 1, len(moved))]
         found.append(Detections(boxes, scores, classes, np.concatenate([s.found.masks, masks_])))
-    scores = score_detections(truths, found, segmenter.classes, masks=masks, repeats=0)
+    scores = score_detections(DetectionTally.of(truths, found, len(segmenter.classes), masks), segmenter.classes, repeats=0)
     expected = coco(truths, found, segmenter.classes, masks)
     ours = (scores.figures["map"].value, scores.figures["map50"].value)
     assert ours == pytest.approx(expected, abs=1e-6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -52,6 +51,14 @@ class DetectionTally:
         self._masks = masks
         self._sides: dict[str, list[dict[int, Matched]]] = {size: [{} for _ in range(classes)] for size in AREAS_PX}
 
+    @classmethod
+    def of(cls, truths: Sequence[Truth], found: Sequence[Detections], classes: int, masks: bool = False) -> DetectionTally:
+        """Match the detections of all images at once."""
+        tally = cls(classes, masks)
+        for there, seen in zip(truths, found, strict=True):
+            tally.add(there, seen)
+        return tally
+
     def add(self, truth: Truth, found: Detections) -> None:
         """Match what was found on the next image with what is there."""
         for size, span in AREAS_PX.items():
@@ -66,21 +73,6 @@ class DetectionTally:
 
 
 def score_detections(
-    truths: Sequence[Truth],
-    found: Sequence[Detections],
-    names: Sequence[str],
-    *,
-    masks: bool = False,
-    **more: Any,
-) -> DetectionScores:
-    """Measure the detections of all images as `score_tally` does; class number k is called `names[k]`."""
-    tally = DetectionTally(len(names), masks)
-    for there, seen in zip(truths, found, strict=True):
-        tally.add(there, seen)
-    return score_tally(tally, names, **more)
-
-
-def score_tally(
     tally: DetectionTally,
     names: Sequence[str],
     *,
@@ -89,7 +81,7 @@ def score_tally(
     level: float = 0.95,
     repeats: int = REPEATS,
 ) -> DetectionScores:
-    """Measure what was gathered; class number k is called `names[k]`.
+    """Measure what became of all detections; class number k is called `names[k]`.
 
     `confidence`: the operating point of precision, recall and F1, chosen on validation; the best F1 of this very set when
     absent, which flatters. Intervals are of level `level`, by a bootstrap over `groups` (writers, cameras) or over images;

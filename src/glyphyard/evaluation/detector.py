@@ -23,7 +23,7 @@ from glyphyard.core.pixels import decode_image
 from glyphyard.core.records import DatasetManifest, Figure, Scorecard, SplitRecord
 from glyphyard.data.page_rows import boxes_of
 from glyphyard.edge.detector import Detector
-from glyphyard.evaluation.detection import DetectionScores, score_detections
+from glyphyard.evaluation.detection import DetectionScores, DetectionTally, score_detections
 from glyphyard.evaluation.held_out import HeldOutRow, image_identity
 from glyphyard.evaluation.measure import Origin, card_of, held_out_of
 from glyphyard.evaluation.samples import rows_of
@@ -117,8 +117,7 @@ def scores_of(
 ) -> DetectionScores:
     """Return the figures of some pages; their intervals are by a bootstrap over groups."""
     return score_detections(
-        [sample.truth for sample in samples],
-        [sample.found for sample in samples],
+        DetectionTally.of([sample.truth for sample in samples], [sample.found for sample in samples], len(classes)),
         classes,
         confidence=confidence,
         groups=[sample.group for sample in samples],

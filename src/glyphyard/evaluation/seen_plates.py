@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -97,28 +97,26 @@ class DrawnPlates:
 
     def add(self, seen: Seen) -> None:
         """Keep a plate if it is among the worst so far, or among the first without a mistake."""
-        sure = self._sure(seen)
+        sure = sure_ones(seen.found, self._segmenter.manifest.confidence)
         hits = int(match_image(seen.truth, sure, None, overlaps=(0.5,)).hit[0].sum())
         row = {"id": seen.sample.id, "missed": len(seen.labels) - hits, "extra": len(sure) - hits}
         misread = self._segmenter.manifest.reads and seen.sample.read != seen.sample.truth
         wrong = row["missed"] + row["extra"] + int(misread)
         kept = self._worst if wrong else self._well
-        insort(kept, (wrong, seen, row), key=lambda one: -one[0])
+        insort(kept, (wrong, replace(seen, found=sure), row), key=lambda one: -one[0])
         del kept[MOST_DRAWN:]
 
     def write(self, path: Path) -> None:
         """Draw them into a Parquet file, atomically."""
         chosen = self._worst[: MOST_DRAWN - min(WELL_FOUND, len(self._well))]
         chosen = chosen + self._well[: MOST_DRAWN - len(chosen)]
-        table = [row | _drawn(seen, self._sure(seen), self._segmenter) for _, seen, row in chosen]
+        table = [row | _drawn(seen, self._segmenter) for _, seen, row in chosen]
         with atomic_path(path) as temporary:
             pq.write_table(pa.Table.from_pylist(table), temporary)
 
-    def _sure(self, seen: Seen) -> Detections:
-        return sure_ones(seen.found, self._segmenter.manifest.confidence)
 
-
-def _drawn(seen: Seen, sure: Detections, segmenter: Segmenter) -> dict[str, Any]:
+def _drawn(seen: Seen, segmenter: Segmenter) -> dict[str, Any]:
+    sure = seen.found
     factor = max(1, -(-ENLARGED_PX // seen.image.shape[1]))
     image = seen.image if seen.image.ndim == 3 else cv2.cvtColor(seen.image, cv2.COLOR_GRAY2BGR)
     large = cv2.resize(image[..., :3], None, fx=factor, fy=factor, interpolation=cv2.INTER_NEAREST)

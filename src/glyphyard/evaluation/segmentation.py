@@ -21,7 +21,7 @@ from glyphyard.core.records import DatasetManifest, Scorecard, SplitRecord
 from glyphyard.data.outlines import box_of, to_image, unpack
 from glyphyard.data.region_masks import polygon_mask
 from glyphyard.edge.segmenter import Segmenter
-from glyphyard.evaluation.detection import DetectionScores, DetectionTally, score_tally
+from glyphyard.evaluation.detection import DetectionScores, DetectionTally, score_detections
 from glyphyard.evaluation.detector import speed_of
 from glyphyard.evaluation.measure import Origin, card_of, held_out_of, scorecard
 from glyphyard.evaluation.samples import COLUMNS, Sample, opened, rows_of, sample_of, write_samples
@@ -106,7 +106,7 @@ def look(segmenter: Segmenter, dataset: Path, manifest: DatasetManifest, split: 
 
 
 def _scores(tally: DetectionTally, samples: Sequence[Sample], segmenter: Segmenter, suite: SuiteConfig) -> DetectionScores:
-    return score_tally(
+    return score_detections(
         tally,
         segmenter.classes,
         confidence=segmenter.manifest.confidence,
