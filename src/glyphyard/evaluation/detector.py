@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,6 +26,7 @@ from glyphyard.evaluation.detection import DetectionScores, DetectionTally, scor
 from glyphyard.evaluation.held_out import HeldOutRow, image_identity
 from glyphyard.evaluation.measure import Origin, card_of, held_out_of
 from glyphyard.evaluation.samples import rows_of
+from glyphyard.evaluation.speed import one_by_one
 from glyphyard.recipe.suite import SuiteConfig
 
 PAGES = "pages.parquet"
@@ -81,7 +81,7 @@ def measure_detector(
     scores = scores_of(samples, detector.classes, confidence, suite, suite.bootstrap)
     origin = Origin(manifest.fingerprint, split.content_sha256, detector.sha256)
     by_slice = slices_of(samples, detector.classes, confidence, suite)
-    card = card_of(samples, suite, origin, scores.figures, by_slice, speed_of(times_ms, threads))
+    card = card_of(samples, suite, origin, scores.figures, by_slice, one_by_one(times_ms, WARM_UP_PAGES, TIMED_PAGES, threads))
     write_pages(Path(out) / PAGES, samples, len(detector.classes), confidence)
     card.write(Path(out) / "scorecard.json")
     return card
@@ -140,19 +140,6 @@ def slices_of(
                 figures = scores_of(some, classes, confidence, suite, 0).figures
                 found[f"{column}={value}"] = {name: figures[name] for name in SLICED}
     return found
-
-
-def speed_of(times_ms: Sequence[float], threads: int | None) -> dict[str, float]:
-    """Return the median and the 95th percentile of one page, in milliseconds, without the first ones."""
-    timed = list(times_ms[WARM_UP_PAGES : WARM_UP_PAGES + TIMED_PAGES]) or list(times_ms)
-    p50, p95 = (float(np.percentile(timed, share)) for share in (50, 95))
-    return {
-        "ms_per_crop_p50": p50,
-        "ms_per_crop_p95": p95,
-        "crops_per_s": 1e3 / p50,
-        "batch_size": 1.0,
-        "threads": float(threads or 1),
-    }
 
 
 def write_pages(path: Path, samples: Sequence[PageSample], classes: int, confidence: float) -> None:

@@ -20,6 +20,7 @@ from glyphyard.evaluation.calibration import calibration_bins, coverage_at, reje
 from glyphyard.evaluation.held_out import HeldOutRow, held_out_sha256, refuse_another_set
 from glyphyard.evaluation.samples import Sample, first_images, held_out, held_out_rows, read_samples, write_samples
 from glyphyard.evaluation.scoring import Scores, score, slices
+from glyphyard.evaluation.speed import latency, rates
 from glyphyard.recipe.suite import SuiteConfig
 
 TIMED_CROPS, WARM_UP_CROPS = 200, 10
@@ -82,8 +83,8 @@ def measure(
     started = time.perf_counter()
     samples = reader(bundle, dataset, split, batch_size, threads)
     seconds = time.perf_counter() - started
-    speed = {"crops_per_s": len(samples) / seconds, "batch_size": float(batch_size), "threads": float(threads or 1)}
-    speed |= latency(recognizer, dataset, split)
+    speed = rates(len(samples), seconds, batch_size, threads)
+    speed |= latency(recognizer.read, first_images(dataset, split, TIMED_CROPS), WARM_UP_CROPS)
     origin = Origin(manifest.fingerprint, split.content_sha256, opened.sha256, opened.alphabet.characters)
     return write_scored(samples, suite, origin, speed, out)
 
@@ -163,16 +164,3 @@ def card_of(
         equivalences=list(suite.equivalences),
         case=suite.case,
     )
-
-
-def latency(recognizer: Recognizer, dataset: Path, split: SplitRecord) -> dict[str, float]:
-    """Return the median and the 95th percentile of one call with one decoded crop, in milliseconds."""
-    images = first_images(dataset, split, TIMED_CROPS)
-    for image in images[:WARM_UP_CROPS]:
-        recognizer.read(image)
-    times_ms = []
-    for image in images:
-        started = time.perf_counter()
-        recognizer.read(image)
-        times_ms.append((time.perf_counter() - started) * 1e3)
-    return {"ms_per_crop_p50": float(np.percentile(times_ms, 50)), "ms_per_crop_p95": float(np.percentile(times_ms, 95))}

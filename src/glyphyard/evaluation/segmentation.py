@@ -22,14 +22,15 @@ from glyphyard.data.outlines import box_of, to_image, unpack
 from glyphyard.data.region_masks import polygon_mask
 from glyphyard.edge.segmenter import Segmenter
 from glyphyard.evaluation.detection import DetectionScores, DetectionTally, score_detections
-from glyphyard.evaluation.detector import speed_of
 from glyphyard.evaluation.measure import Origin, card_of, held_out_of, scorecard
 from glyphyard.evaluation.samples import COLUMNS, Sample, opened, rows_of, sample_of, write_samples
 from glyphyard.evaluation.scoring import score
 from glyphyard.evaluation.seen_plates import DrawnPlates, FoundWriter, Seen
+from glyphyard.evaluation.speed import one_by_one
 from glyphyard.recipe.suite import SuiteConfig
 
 FOUND, DRAWN = "characters.parquet", "drawn.parquet"
+TIMED_PLATES, WARM_UP_PLATES = 20, 2
 MOST_REPEATS = 1000  # of the bootstrap: each takes every class's curve
 Say = Callable[[str], None]
 
@@ -66,7 +67,7 @@ def measure_segmenter(
             drawn.add(seen)
             samples.append(seen.sample)
             times_ms.append(seen.ms)
-    speed = speed_of(times_ms, threads)
+    speed = one_by_one(times_ms, WARM_UP_PLATES, TIMED_PLATES, threads)
     scores = {masks: _scores(tally, samples, segmenter, suite) for masks, tally in tallies.items()}
     figures = dict(scores[False].figures) | {f"mask_{name}": figure for name, figure in scores[True].figures.items()}
     alphabet = "".join(segmenter.classes) if segmenter.manifest.reads else ""

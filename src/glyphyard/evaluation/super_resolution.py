@@ -32,6 +32,7 @@ from glyphyard.evaluation.intervals import bootstrap_groups
 from glyphyard.evaluation.measure import Origin, held_out_of, scorecard
 from glyphyard.evaluation.samples import COLUMNS, PREPARE_AGAIN, Sample, opened, rows_of, sample_of, write_samples
 from glyphyard.evaluation.scoring import Scores, score
+from glyphyard.evaluation.speed import latency, rates
 from glyphyard.recipe.suite import SuiteConfig
 
 VIEWS = ("bicubic", "made", "hr")  # what is read; the generator's view has no prefix in the figures' names
@@ -73,8 +74,8 @@ def measure_restorer(
     started = time.perf_counter()
     seen = look(restorer, dataset, manifest, split, batch_size)
     seconds = time.perf_counter() - started
-    speed = {"crops_per_s": len(seen) / seconds, "batch_size": float(batch_size), "threads": float(threads or 1)}
-    speed |= _latency(restorer, seen)
+    speed = rates(len(seen), seconds, batch_size, threads)
+    speed |= latency(restorer.read, [s.pictures["low"] for s in seen[:TIMED_CROPS]], WARM_UP_CROPS)
     samples = [s.sample for s in seen]
     scores = {view: score([_viewed(s, view) for s in seen], suite.equivalences, suite.case) for view in seen[0].readings}
     raw = score(samples, ())
@@ -184,19 +185,6 @@ def _mean(values: np.ndarray, group: np.ndarray, suite: SuiteConfig) -> Figure:
     found = bootstrap_groups(lambda rows: float(values[rows].mean()), group, suite.confidence, suite.bootstrap, suite.seed)
     low, high = found or (None, None)
     return Figure(float(values.mean()), low, high, len(values))
-
-
-def _latency(restorer: Restorer, seen: list[Seen]) -> dict[str, float]:
-    """Return the median and the 95th percentile of enlarging and reading one crop, in milliseconds."""
-    images = [s.pictures["low"] for s in seen[:TIMED_CROPS]]
-    for image in images[:WARM_UP_CROPS]:
-        restorer.read(image)
-    times_ms = []
-    for image in images:
-        started = time.perf_counter()
-        restorer.read(image)
-        times_ms.append((time.perf_counter() - started) * 1e3)
-    return {"ms_per_crop_p50": float(np.percentile(times_ms, 50)), "ms_per_crop_p95": float(np.percentile(times_ms, 95))}
 
 
 def _write(seen: list[Seen], scores: dict[str, Scores], raw: Scores, out: Path) -> None:
