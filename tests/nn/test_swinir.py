@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyphyard.nn.swinir import SwinIR, SwinLayer
-from glyphyard.nn.windows import ShiftMasks, from_windows, relative_places, shift_mask, to_windows
+from glyphyard.nn.windows import PLAIN, READING, SHIFTED, SizedCells, relative_places, shift_mask, to_windows
 from glyphyard.recipe.super_resolution import SwinIRConfig
 
-PLAIN = {"refine": False, "skip": False, "pyramid": None}
+PUBLISHED = {"refine": False, "skip": False, "pyramid": None}
 SMALL = SwinIRConfig(embed_dim=8, rstb=2, blocks=2, heads=2, window=4, mlp_ratio=2.0, features=8, pyramid=None)
 
 
@@ -19,11 +19,11 @@ def size_of(config: SwinIRConfig, channels: int = 3) -> int:
 
 
 def test_the_published_sizes_give_the_published_number_of_parameters() -> None:
-    medium = SwinIRConfig(embed_dim=180, rstb=6, blocks=6, heads=6, window=8, mlp_ratio=2.0, scale=4, **PLAIN)
+    medium = SwinIRConfig(embed_dim=180, rstb=6, blocks=6, heads=6, window=8, mlp_ratio=2.0, scale=4, **PUBLISHED)
     assert size_of(medium) == 11_900_199
-    assert size_of(SwinIRConfig(**PLAIN)) == 9_955_667
-    assert size_of(SwinIRConfig(scale=4, **PLAIN)) == 10_103_379
-    assert size_of(SwinIRConfig(preset="lightweight", **PLAIN)) == 1_528_595
+    assert size_of(SwinIRConfig(**PUBLISHED)) == 9_955_667
+    assert size_of(SwinIRConfig(scale=4, **PUBLISHED)) == 10_103_379
+    assert size_of(SwinIRConfig(preset="lightweight", **PUBLISHED)) == 1_528_595
 
 
 def test_the_seeds_presets_have_these_sizes() -> None:
@@ -33,12 +33,33 @@ def test_the_seeds_presets_have_these_sizes() -> None:
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.sampled_from([2, 4]))
-def test_windows_are_cut_and_joined_without_loss(rows: int, columns: int, side: int) -> None:
+def test_windows_hold_neighbours_in_reading_order(rows: int, columns: int, side: int) -> None:
     x = torch.rand(2, rows * side, columns * side, 3)
     cut = to_windows(x, side)
     assert cut.shape == (2, rows * columns, side * side, 3)
     assert torch.equal(cut[:, 0], x[:, :side, :side].reshape(2, side * side, 3))
-    assert torch.equal(from_windows(cut, side, rows * side, columns * side), x)
+    assert torch.equal(cut[:, -1], x[:, -side:, -side:].reshape(2, side * side, 3))
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.sampled_from([2, 4]))
+def test_cells_go_from_any_order_to_any_other_and_gradients_go_back(rows: int, columns: int, side: int) -> None:
+    height, width = rows * side, columns * side
+    cells = SizedCells(side, height, width)(height, width)
+    image = torch.rand(2, height, width, 3)
+    rolled = image.roll((-(side // 2), -(side // 2)), (1, 2))
+    standing = {
+        READING: image.flatten(1, 2),
+        PLAIN: to_windows(image, side).flatten(1, 2),
+        SHIFTED: to_windows(rolled, side).flatten(1, 2),
+    }
+    for here, x in standing.items():
+        for there, expected in standing.items():
+            learning = x.clone().requires_grad_()
+            moved = cells.move(learning, here, there)
+            assert torch.equal(moved, expected)
+            assert torch.equal(torch.autograd.grad(moved, learning, expected)[0], x), "a gradient lands where its cell came from"
+            with torch.no_grad():
+                assert torch.equal(cells.move(x, here, there), expected)
 
 
 @given(st.integers(2, 4), st.integers(2, 4), st.sampled_from([2, 4, 6]))
@@ -91,7 +112,9 @@ def test_a_shifted_layer_is_plain_attention_within_the_windows_of_the_shifted_im
     torch.manual_seed(1)
     layer = SwinLayer(SMALL, shifted=True).eval()
     x = torch.rand(1, 8, 12, 8)
-    found = layer(x, shift_mask(8, 12, 4, 2))
+    cells = SizedCells(4, 8, 12)(8, 12)
+    found = layer(cells.move(x.flatten(1, 2), READING, SHIFTED), cells.mask_G1MM)
+    found = cells.move(found, SHIFTED, READING).reshape(1, 8, 12, 8)
     shifted = x.roll((-2, -2), (1, 2))
     # The window at the lower right corner holds four pieces that never were neighbours: each looks at itself alone.
     piece = shifted[:, 4:6, 8:10].reshape(1, 1, 4, 8)
@@ -107,12 +130,12 @@ def test_a_shifted_layer_is_plain_attention_within_the_windows_of_the_shifted_im
     torch.testing.assert_close(found.roll((-2, -2), (1, 2))[0, 4:6, 8:10].reshape(4, 8), y, atol=1e-5, rtol=1e-4)
 
 
-def test_a_mask_is_made_once_for_each_size() -> None:
-    masks = ShiftMasks(4, 7, 9)
-    assert masks.size == (8, 12)
-    assert masks(8, 12) is masks.mask
-    assert masks(16, 16) is masks(16, 16)
-    assert "mask" not in masks.state_dict()
+def test_masks_and_orders_are_made_once_for_each_size() -> None:
+    cells = SizedCells(4, 7, 9)
+    assert cells.size == (8, 12)
+    assert cells(8, 12).mask_G1MM is cells.mask
+    assert cells(16, 16) is cells(16, 16)
+    assert not cells.state_dict()
 
 
 @pytest.mark.parametrize("preset", ["max", "lightweight"])

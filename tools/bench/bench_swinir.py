@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from glyphyard.nn.swinir import ResidualSwinBlock, SwinIR, SwinLayer, WindowAttention
+from glyphyard.nn.windows import SHIFTED
 from glyphyard.recipe.super_resolution import SwinIRConfig
 
 TURNS, WANTED = 9, 1.3
@@ -84,7 +85,8 @@ def attention(module: WindowAttention, x: Tensor, side: int, mask: Tensor | None
 
 def layer(module: SwinLayer, x: Tensor) -> Tensor:
     """Return a Swin layer of (B,H,W,C)."""
-    height, width, side, shift = x.shape[1], x.shape[2], module.side, module.shift
+    height, width, side = x.shape[1], x.shape[2], module.side
+    shift = side // 2 if module.order == SHIFTED else 0
     y = module.norm1(x)
     if shift:
         y = torch.roll(y, (-shift, -shift), (1, 2))

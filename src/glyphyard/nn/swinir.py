@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from glyphyard.nn.attention import Mlp
 from glyphyard.nn.character_pyramid import CharacterPyramid
-from glyphyard.nn.windows import ShiftMasks, from_windows, padded, relative_places, to_windows
+from glyphyard.nn.windows import PLAIN, READING, SHIFTED, Cells, SizedCells, padded, relative_places
 from glyphyard.recipe.super_resolution import SwinIRConfig
 
 LEAK = 0.2
@@ -63,26 +63,22 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor) -> Te
 
 
 class SwinLayer(nn.Module):
-    """Norm → window attention → +; norm → MLP → +; every second layer shifts its windows by half a side."""
+    """Norm → window attention → +; norm → MLP → +; every second layer looks through windows shifted by half a side."""
 
     def __init__(self, config: SwinIRConfig, shifted: bool) -> None:
         super().__init__()
         dim = config.embed_dim
-        self.side, self.shift = config.window, config.window // 2 if shifted else 0
+        self.side, self.order = config.window, SHIFTED if shifted else PLAIN
         self.norm1, self.attention = nn.LayerNorm(dim), WindowAttention(dim, config.heads, config.window)
         self.norm2, self.mlp = nn.LayerNorm(dim), Mlp(dim, config.mlp_ratio)
 
-    def forward(self, x_BHWC: Tensor, mask_G1MM: Tensor) -> Tensor:
-        """Return (B,H,W,C)."""
-        height, width = int(x_BHWC.shape[1]), int(x_BHWC.shape[2])
-        if self.shift:
-            x_BHWC = x_BHWC.roll((-self.shift, -self.shift), (1, 2))
-        # Everything below goes cell by cell but the attention, so that windows are cut and joined once a layer.
-        x = to_windows(x_BHWC, self.side)
-        x = x + self.attention(self.norm1(x), mask_G1MM if self.shift else None)
+    def forward(self, x_BNC: Tensor, mask_G1MM: Tensor) -> Tensor:
+        """Return (B,N,C), cells in the layer's order before and after."""
+        _, cells, dim = (int(length) for length in x_BNC.shape)
+        x = x_BNC.reshape(-1, cells // self.side**2, self.side**2, dim)
+        x = x + self.attention(self.norm1(x), mask_G1MM if self.order == SHIFTED else None)
         x = x + self.mlp(self.norm2(x))
-        x_BHWC = from_windows(x, self.side, height, width)
-        return x_BHWC.roll((self.shift, self.shift), (1, 2)) if self.shift else x_BHWC
+        return x.reshape(-1, cells, dim)
 
 
 class ResidualSwinBlock(nn.Module):
@@ -93,11 +89,15 @@ class ResidualSwinBlock(nn.Module):
         self.layers = nn.ModuleList(SwinLayer(config, shifted=i % 2 == 1) for i in range(config.blocks))
         self.convolution = nn.Conv2d(config.embed_dim, config.embed_dim, 3, padding=1)
 
-    def forward(self, x_BHWC: Tensor, mask_G1MM: Tensor) -> Tensor:
+    def forward(self, x_BHWC: Tensor, cells: Cells) -> Tensor:
         """Return (B,H,W,C)."""
-        y = x_BHWC
+        _, height, width, dim = (int(length) for length in x_BHWC.shape)
+        y, order = x_BHWC.reshape(-1, height * width, dim), READING
+        # All that a layer does goes cell by cell or window by window, so that cells are moved once a layer: cutting windows,
+        # joining them and rolling the image would be four times.
         for layer in self.layers:
-            y = layer(y, mask_G1MM)
+            y, order = layer(cells.move(y, order, layer.order), cells.mask_G1MM), layer.order
+        y = cells.move(y, order, READING).reshape(-1, height, width, dim)
         return x_BHWC + to_last(self.convolution(to_first(y)))
 
 
@@ -127,7 +127,7 @@ class SwinIR(nn.Module):
         super().__init__()
         dim, features = config.embed_dim, config.features
         self.scale, self.side, self.skip = config.scale, config.window, config.skip
-        self.masks = ShiftMasks(config.window, height, width)
+        self.cells = SizedCells(config.window, height, width)
         self.shallow = nn.Conv2d(channels, dim, 3, padding=1)
         self.norm_in, self.norm_out = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.blocks = nn.ModuleList(ResidualSwinBlock(config) for _ in range(config.rstb))
@@ -150,9 +150,9 @@ class SwinIR(nn.Module):
         full = padded(height, width, self.side)
         x = functional.pad(images_BCHW - 0.5, (0, full[1] - width, 0, full[0] - height), mode="reflect")
         shallow = self.shallow(x.contiguous(memory_format=torch.channels_last))
-        deep, mask = self.norm_in(to_last(shallow)), self.masks(*full)
+        deep, cells = self.norm_in(to_last(shallow)), self.cells(*full)
         for block in self.blocks:
-            deep = block(deep, mask)
+            deep = block(deep, cells)
         features = self.deep(to_first(self.norm_out(deep))) + shallow
         if self.pyramid is not None:
             features = self.pyramid(features)
