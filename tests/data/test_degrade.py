@@ -65,3 +65,10 @@ def test_one_to_one_adds_no_noise() -> None:
     images = plates(2)
     one, other = (degrade(images, torch.tensor([1, 2]), epoch, 0, calm) for epoch in (1, 2))
     assert torch.equal(one, other)
+
+
+def test_half_precision_around_it_changes_nothing() -> None:
+    images, ids, config = plates(3), torch.arange(3), LowResolutionConfig(scale=2, until_ssim=(0.4, 0.9))
+    expected = degrade(images, ids, 1, 7, config)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(degrade(images, ids, 1, 7, config), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +77,29 @@ def test_the_state_survives_a_checkpoint(tmp_path) -> None:
     again.restore(load_state(tmp_path / "x.pt")["miner"])
     a, b = CurriculumSampler(m, IDS), CurriculumSampler(again, IDS)
     assert torch.equal(a.order(4, 9, 1, 2, 0, 0.7), b.order(4, 9, 1, 2, 0, 0.7))
+
+
+def test_rows_that_nobody_has_read_yet_count_as_average_and_do_not_push_the_hard_ones_out() -> None:
+    m = HardExampleMiner(torch.arange(1000), CONFIG)
+    m.note(torch.arange(100), torch.linspace(0, 1, 100))  # a tenth of the rows, from easy to hard
+    m.end_epoch(2)
+    weights = CurriculumSampler(m, torch.arange(1000)).weights(0.5)
+    assert (weights > 0).all()
+    assert weights[99] == weights.max()
+    early = CurriculumSampler(m, torch.arange(1000)).weights(0.0)
+    assert (early[:40] > 0).all(), "the easier of the known rows come first, before the unknown ones"
+    assert (early[60:100] == 0).all()
+
+
+def test_sources_keep_their_shares_whatever_is_hard() -> None:
+    m = HardExampleMiner(torch.arange(100), CONFIG)
+    m.note(torch.arange(100), torch.linspace(0, 1, 100))
+    m.end_epoch(2)
+    sources = ["real"] * 10 + ["drawn"] * 90  # the real ones are read best here
+    sampler = CurriculumSampler(m, torch.arange(100), sources, {"real": 0.5, "drawn": 0.5})
+    weights = sampler.weights(1.0)
+    assert float(weights[:10].sum()) == pytest.approx(0.5)
+    assert float(weights[10:].sum()) == pytest.approx(0.5)
+    assert weights[9] > weights[0]
+    drawn = sampler.order(50, 20, 1, 0, 0, 1.0)
+    assert 0.4 < float((drawn < 10).double().mean()) < 0.6

@@ -19,6 +19,7 @@ RESTORER = [
     "dataset.low_resolution={scale: 2}",
     "stages=[{name: main, epochs: 1, losses: [{term: l1}], train: [generator], select: loss}]",
 ]
+L1 = "stages.0.losses=[{term: l1}]"
 DETECTOR = [
     "task=detection",
     "dataset.sources=[{name: made, kind: synthetic_pages, count: 10}]",
@@ -46,11 +47,11 @@ BREACHES = [
     ("GY044", ["export.targets=[{name: orin_nx_jp62, dla: 0}]"], ["dla 0", "from 1 to 64"]),
     ("GY050", ["model={network: parseq}", "stages.0.losses=[{term: ctc}]"], ["ctc", "parseq", "plm"]),
     ("GY051", ["model={network: parseq, heads: 5}"], ["embed_dim 384", "heads 5"]),
-    ("GY052", ["task=super_resolution", "dataset.image.height=16", "model={generator: {scale: 4}}"], ["window 6", "4x32"]),
+    ("GY052", ["task=super_resolution", "dataset.image.height=16", "model={generator: {scale: 4}}", L1], ["window 6", "4x32"]),
     ("GY070", ["stages.0.start=resume"], ["start: resume", "init: previous", "last.pt"]),
     ("GY071", ["stages.0.finetune_lr=0.2"], ["0.2", "finetune"]),
     ("GY072", ["model={network: parseq}", "export.ngram=5"], ["ngram 5", "parseq"]),
-    ("GY056", ["model={network: restorer}"], ["restorer", "recognition", "crnn"]),
+    ("GY056", ["model={network: restorer}", L1], ["restorer", "recognition", "crnn"]),
     (
         "GY057",
         ["task=super_resolution", "model={network: restorer}", "stages.0={name: a, epochs: 1, losses: [{term: l1}]}"],
@@ -60,6 +61,21 @@ BREACHES = [
     ("GY061", ["stages.0.train=[generator]"], ["generator", "model"]),
     ("GY062", ["stages.0.select=word_acc"], ["word_acc", "exact_match"]),
     ("GY063", ["stages.0.hard_mining={}"], ["hard_mining", "recognition", "ctc"]),
+    (
+        "GY050",
+        [*RESTORER, "stages.0={name: a, epochs: 1, train: [recogniser], losses: [{term: ctc}]}"],
+        ["ctc", "parseq", "plm"],
+    ),
+    (
+        "GY086",
+        [*RESTORER, "stages.0={name: a, epochs: 1, train: [generator], losses: [{term: plm}]}"],
+        ["generator", "plm", "teach recogniser"],
+    ),
+    (
+        "GY086",
+        [*RESTORER, "stages.0={name: a, epochs: 1, train: [recogniser], losses: [{term: l1}]}"],
+        ["recogniser", "l1", "teach generator"],
+    ),
     ("GY064", ["stages.0.init=/nowhere/best.pt"], ["/nowhere/best.pt", "main"]),
     ("GY076", ["dataset.sources=[{name: made, kind: polygon_csv, folder: plates}]"], ["polygon_csv", "recognition"]),
     ("GY073", [*DETECTOR, "stages.0.steps=5", "stages.0.epochs=null"], ["steps 5", "detection"]),

@@ -63,6 +63,16 @@ def test_character_terms_reach_the_generator_in_the_differentiable_form_only(con
     assert gradient("official", config) > 1e-6  # SSIM alone
 
 
+def test_each_form_adds_its_parts_with_its_own_weights() -> None:
+    reader, recogniser = frozen(RECOGNISERS[0])
+    _, sr, hr = enlarged()
+    for form, (classification, layout, structure) in {"differentiable": (1.0, 0.5, 0.2), "official": (1.0, 1.0, 1.0)}.items():
+        found = Lcofl(LcoflConfig(form=form), reader)(recogniser, sr, hr, TARGETS, EVEN)
+        parts = classification * found["classification"] + layout * found["layout"] + structure * found["ssim"]
+        torch.testing.assert_close(found["lcofl"].detach(), parts)
+    assert LcoflConfig(form="official", ssim=0.2).ssim == 0.2
+
+
 @pytest.mark.parametrize("config", RECOGNISERS, ids=lambda c: c.network)
 def test_following_lcofls_gradient_makes_the_frozen_recogniser_read_better(config: ReaderConfig) -> None:
     reader, recogniser = frozen(config)

@@ -31,8 +31,14 @@ def degrade(images_u8: Tensor, ids_B: Tensor, epoch: int, seed: int, config: Low
 def degrade_planes(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig) -> Tensor:
     """Turn (B,C,H,W) float in [0, 1] into (B,C,h,w) uint8, on the same device.
 
-    `ids_B`: what the rows are called in the dataset, int64 on the CPU.
+    `ids_B`: what the rows are called in the dataset, int64 on the CPU. In full precision wherever it is called from: held-out
+    rows are made outside of any autocast, and training rows have to be made alike.
     """
+    with torch.autocast(images.device.type, enabled=False):
+        return _degraded(images.float(), ids_B, epoch, seed, config)
+
+
+def _degraded(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig) -> Tensor:
     dice = [generator_for("degrade", seed, epoch, i) for i in ids_B.tolist()]
     drawn = torch.stack([torch.rand(DRAWS, generator=d) for d in dice], 1).numpy()
     low, high = config.until_ssim

@@ -6,8 +6,10 @@ read, so any rank's state is the whole state.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,8 +41,9 @@ class HardExampleMiner:
 
     def end_epoch(self, epochs_done: int) -> None:
         """Look at the difficulties anew where `reweight_interval` says so; only here does the drawing change."""
-        if epochs_done % self.config.reweight_interval == 0:
-            self.in_use_N = self.difficulty_N.clone()
+        if epochs_done % self.config.reweight_interval == 0 and bool((read := self.times_N > 0).any()):
+            # What was never read counts as average: as easy, it would shut the rows that are known to be hard out.
+            self.in_use_N = torch.where(read, self.difficulty_N, self.difficulty_N[read].mean())
 
     def stats(self) -> dict[str, float]:
         """Return the mean difficulty of the rows that were seen, and the share of hard ones among them."""
@@ -60,10 +63,17 @@ class HardExampleMiner:
 
 
 class CurriculumSampler:
-    """Draws a rank's rows by their difficulty: from the easier ones at first, from all of them later."""
+    """Draws a rank's rows by their difficulty: from the easier ones at first, from all of them later.
 
-    def __init__(self, miner: HardExampleMiner, ids_of_rank: Tensor) -> None:
+    `sources` of the rank's rows and the `shares` they are to have (none: as many as there are) hold whatever is hard.
+    """
+
+    def __init__(
+        self, miner: HardExampleMiner, ids_of_rank: Tensor, sources: Sequence[str] = (), shares: Mapping[str, float] | None = None
+    ) -> None:
         self.miner, self.ids_of_rank = miner, ids_of_rank
+        names = np.asarray(sources, dtype=object).astype(str)
+        self.shares = [(torch.from_numpy(names == name), share) for name, share in (shares or {}).items()]
 
     def weights(self, done: float) -> Tensor | None:
         """Return each of the rank's rows' weight, (rows,) float64, when a share `done` of the stage is over; None: all alike.
@@ -77,8 +87,17 @@ class CurriculumSampler:
         admitted = torch.zeros(len(known), dtype=torch.bool)
         admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
         weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
-        mine = weights[torch.searchsorted(self.miner.ids_N, self.ids_of_rank)]
+        mine = self._shared(weights[torch.searchsorted(self.miner.ids_N, self.ids_of_rank)])
         return mine if bool(mine.sum() > 0) else torch.ones_like(mine)
+
+    def _shared(self, weights: Tensor) -> Tensor:
+        if not self.shares:
+            return weights
+        shared = torch.zeros_like(weights)
+        for rows, share in self.shares:
+            total = weights[rows].sum()
+            shared[rows] = share * weights[rows] / total if total > 0 else 0.0
+        return shared
 
     def order(self, batch: int, steps: int, seed: int, epoch: int, rank: int, done: float) -> Tensor | None:
         """Return (steps, batch) indices into the rank's rows for an epoch; None while every row should come once."""

@@ -12,6 +12,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.page_laws import PAGE_LAWS
 from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.restorer import RestorerConfig
 from glyphyard.recipe.restorer_laws import RESTORER_LAWS
 from glyphyard.recipe.start_laws import START_LAWS
 from glyphyard.recipe.suite_laws import SUITE_LAWS
@@ -21,7 +22,7 @@ from glyphyard.recipe.task_laws import TASK_LAWS
 TERMS = {
     "crnn": ("ctc", "flat_start"),
     "parseq": ("plm",),
-    "restorer": ("plm", "ctc", "flat_start", "l1", "ssim", "lcofl"),
+    "restorer": ("l1", "ssim", "lcofl"),  # and what its recogniser learns by
     "maskrcnn": ("classifier", "box", "mask", "objectness", "rpn_box"),
     "yolo": ("box", "cls", "dfl"),
 }  # what each network can learn by
@@ -179,12 +180,14 @@ def no_password_in_a_recipe(recipe: Recipe) -> Iterator[Breach]:
 
 def losses_fit_the_network(recipe: Recipe) -> Iterator[Breach]:
     """GY050: ctc and flat_start teach crnn, plm teaches parseq; l1, ssim and lcofl a generator."""
+    network, known = repr(recipe.model.network), TERMS.get(recipe.model.network, ())
+    if isinstance(recipe.model, RestorerConfig):
+        network, known = f"{network} with {recipe.model.recogniser.network}", known + TERMS[recipe.model.recogniser.network]
     for i, stage in enumerate(recipe.stages):
-        known = TERMS.get(recipe.model.network)
         if known and (strangers := [term.term for term in stage.losses if term.term not in known]):
             yield Breach(
                 ("stages", i, "losses"),
-                f"losses {strangers} against network {recipe.model.network!r}, which learns by {list(known)}",
+                f"losses {strangers} against network {network}, which learns by {list(known)}",
                 "use its terms, or leave `losses` out",
             )
 

@@ -9,6 +9,8 @@ from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import RestorerConfig
 
+PICTURE_TERMS = {"l1", "ssim", "lcofl"}
+
 
 def two_resolutions_are_declared(recipe: Recipe) -> Iterator[Breach]:
     """GY057: task super_resolution and sources of pairs need to know the low-resolution side."""
@@ -32,7 +34,7 @@ def scales_agree(recipe: Recipe) -> Iterator[Breach]:
 
 
 def hard_rows_are_known(recipe: Recipe) -> Iterator[Breach]:
-    """GY063: hard mining draws by what LCOFL found misread, and draws instead of weighted sampling."""
+    """GY063: hard mining draws by what LCOFL found misread."""
     for i, stage in enumerate(recipe.stages):
         if stage.hard_mining is None:
             continue
@@ -40,9 +42,20 @@ def hard_rows_are_known(recipe: Recipe) -> Iterator[Breach]:
         if recipe.task != "super_resolution" or "lcofl" not in terms:
             problem = f"hard_mining against task {recipe.task!r} with losses {terms}"
             yield Breach(("stages", i, "hard_mining"), problem, "it goes with `losses: [{term: lcofl}]` of task super_resolution")
-        if stage.sampling.mode != "shuffle":
-            problem = f"hard_mining against sampling mode {stage.sampling.mode!r}"
-            yield Breach(("stages", i, "hard_mining"), problem, "leave one of them out")
+
+
+def losses_reach_what_is_trained(recipe: Recipe) -> Iterator[Breach]:
+    """GY086: l1 and ssim teach the generator, lcofl both parts, every other term the recogniser; a stage teaches what it trains."""
+    if not isinstance(recipe.model, RestorerConfig):
+        return
+    for i, stage in enumerate(recipe.stages):
+        terms = {term.term for term in stage.losses}
+        reached = {"generator"} if terms & PICTURE_TERMS else set()
+        reached |= {"recogniser"} if terms - {"l1", "ssim"} else set()
+        known = set(stage.train) & {"generator", "recogniser"}
+        if known and not reached & known:
+            problem = f"train {list(stage.train)} against losses {sorted(terms)}, which teach {', '.join(sorted(reached))}"
+            yield Breach(("stages", i, "losses"), problem, "use losses of what is trained")
 
 
 def checkpoints_to_start_from_are_there(recipe: Recipe) -> Iterator[Breach]:
@@ -57,5 +70,6 @@ RESTORER_LAWS = (
     two_resolutions_are_declared,
     scales_agree,
     hard_rows_are_known,
+    losses_reach_what_is_trained,
     checkpoints_to_start_from_are_there,
 )

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from glyphyard.recipe.base import Fraction, Strict
 from glyphyard.recipe.model import with_preset
 
 LayoutName = Literal["brazilian", "mercosur", "florida", "none"]
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"expected an odd number, found {value}; take {value - 1} or {value + 1}")
+    return value
+
+
+Odd = Annotated[int, AfterValidator(_odd)]  # it has a middle
 
 # The sizes of LP-ASRN's guide.
 SWINIR_PRESETS: dict[str, dict[str, Any]] = {
@@ -23,7 +32,7 @@ class PyramidConfig(Strict):
 
     layout: LayoutName = Field("none", description="Which places a plate has; `none` knows positions only.")
     scales: Annotated[tuple[Fraction, ...], Field(strict=False, min_length=1)] = (1.0, 0.5, 0.25)
-    stroke: int = Field(7, ge=3, le=15, description="Length of a stroke's detector in pixels; odd.", multiple_of=1)
+    stroke: Odd = Field(7, ge=3, le=15, description="Length of a stroke's detector in pixels; odd.")
 
 
 class SwinIRConfig(Strict):
@@ -49,11 +58,19 @@ class SwinIRConfig(Strict):
         return with_preset(value, "preset", "max", SWINIR_PRESETS)
 
 
+# λ_C, λ_P and λ_S as the guide and as the released code have them.
+LCOFL_FORMS: dict[str, dict[str, float]] = {
+    "differentiable": {"classification": 1.0, "layout": 0.5, "ssim": 0.2},
+    "official": {"classification": 1.0, "layout": 1.0, "ssim": 1.0},
+}
+
+
 class LcoflConfig(Strict):
     """LCOFL: classification with confusion-adaptive weights + layout penalty + structural similarity."""
 
     form: Literal["differentiable", "official"] = Field(
-        "differentiable", description="official: as the released code computes it, where only SSIM has a gradient."
+        "differentiable",
+        description="official: as the released code computes it, where only SSIM has a gradient, and all λ are 1 unless stated.",
     )
     classification: float = Field(1.0, ge=0, description="λ_C.")
     layout: float = Field(0.5, ge=0, description="λ_P.")
@@ -61,5 +78,10 @@ class LcoflConfig(Strict):
     alpha: float = Field(0.1, ge=0, description="How much a confused character's weight grows.")
     max_weight: float = Field(3.0, ge=1, description="The largest weight of a character.")
     decay: Fraction = Field(0.5, description="How much of the older confusion rates stays at each validation.")
-    ssim_window: int = Field(5, ge=3, le=11, description="Side of SSIM's window in pixels; odd.")
+    ssim_window: Odd = Field(5, ge=3, le=11, description="Side of SSIM's window in pixels; odd.")
     psnr_floor: float = Field(12.5, gt=0, description="dB; below it the classification and layout terms shrink in proportion.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_form(cls, value: Any) -> Any:
+        return with_preset(value, "form", "differentiable", LCOFL_FORMS)

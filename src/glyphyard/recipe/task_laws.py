@@ -22,7 +22,7 @@ PARTS = {
 }
 METRICS = {
     "recognition": ("loss", "cer", "exact_match", "length_accuracy"),
-    "super_resolution": ("loss", "psnr", "ssim", "word_acc", "char_acc", "hr_word_acc", "hr_char_acc"),
+    "super_resolution": ("loss", "psnr", "ssim", "word_acc", "char_acc"),
     "detection": ("loss", "map50", "map", "precision", "recall"),
     "segmentation": ("loss", "map50", "map", "mask_map50", "mask_map", "f1", "exact_match", "cer"),
 }

@@ -59,7 +59,7 @@ class ResidentIngest:
                 self.steps_per_epoch = min(self.steps_per_epoch, max(1, asked))
             known = torch.tensor([i for ids in ranks.gather(train.ids.tolist()) for i in ids])
             self.miner = HardExampleMiner(known, job.stage.hard_mining)
-            self.sampler = CurriculumSampler(self.miner, train.ids)
+            self.sampler = CurriculumSampler(self.miner, train.ids, train.sources, self.sampling.weights)
         self.epochs = job.stage.epochs or -(-(job.stage.steps or 1) // self.steps_per_epoch)
 
     def train(self, epoch: int, start_step: int) -> Iterator[Rows]:

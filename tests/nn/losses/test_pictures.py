@@ -68,3 +68,14 @@ def test_psnr_counts_in_decibels() -> None:
     torch.testing.assert_close(
         psnr(x, x + torch.tensor([0.1, 0.01])[:, None, None, None]), torch.tensor([20.0, 40.0]), atol=1e-3, rtol=0
     )
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.03])
+def test_half_precision_around_it_changes_nothing(noise: float) -> None:
+    dice = torch.Generator().manual_seed(0)
+    flat = torch.rand(2, 1, 2, 4, generator=dice).repeat_interleave(8, 2).repeat_interleave(8, 3)  # as smooth as a plate
+    x = (flat + noise * torch.randn(flat.shape, generator=dice)).clamp(0, 1)
+    expected = ssim(x, flat, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ssim(x, flat, 5), expected)
+        assert torch.equal(ssim_loss(x, flat, 5), (1 - expected.mean()) / 2)

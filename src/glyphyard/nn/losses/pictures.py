@@ -26,7 +26,9 @@ def ssim(x_BCHW: Tensor, y_BCHW: Tensor, window: int = 11, sigma_px: float = SIG
     # One pass over all five maps; a Gaussian falls apart into a column and a row.
     maps = torch.cat([x, y, x * x, y * y, x * y], 1)
     down, across = (weights.reshape(shape).expand(5 * channels, 1, *shape) for shape in ((window, 1), (1, window)))
-    blurred = functional.conv2d(functional.conv2d(maps, down, groups=5 * channels), across, groups=5 * channels)
+    # Variances are small differences of means, of which half precision leaves nothing: autocast has to keep away.
+    with torch.autocast(x.device.type, enabled=False):
+        blurred = functional.conv2d(functional.conv2d(maps, down, groups=5 * channels), across, groups=5 * channels)
     mean_x, mean_y, xx, yy, xy = blurred.chunk(5, 1)
     variances, covariance = xx - mean_x.square() + yy - mean_y.square(), xy - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
