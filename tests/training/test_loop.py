@@ -162,6 +162,36 @@ def test_a_guard_that_stops_fails_or_rolls_back(tmp_path: Path, monkeypatch: pyt
     assert same_weights(best["parts"], last["parts"])  # the last epoch was taken back, too
 
 
+def test_a_stage_may_go_back_to_what_it_started_from_and_never_leaves_anything_worse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recipe(**guard: Any) -> Recipe:
+        return tiny_recipe(
+            [{"name": "a"}, {"name": "b", "epochs": 2, "guards": [{"metric": "cer", "action": "rollback", **guard}]}]
+        )
+
+    scripted(monkeypatch, [0.5, 0.4])
+    parent = Path(train(tmp_path / "a", recipe(max=0.8)).path)
+    before = load_state(parent)["parts"]
+
+    scripted(monkeypatch, [0.4, 0.9, 0.9])  # the first is of what it starts from
+    record = train(tmp_path / "floor", recipe(max=0.8), stage_index=1, parent=parent)
+    assert (record.epoch, record.metrics["cer"]) == (0, 0.4)
+    for name in ("best.pt", "last.pt"):
+        assert same_weights(load_state(tmp_path / "floor" / "stage" / name)["parts"], before)
+
+    scripted(monkeypatch, [0.4, 0.5, 0.45])  # within bounds, and yet no better
+    record = train(tmp_path / "no_gain", recipe(worse_by=0.2), stage_index=1, parent=parent)
+    assert record.epoch == 0
+    assert same_weights(load_state(Path(record.path))["parts"], before)
+    assert not same_weights(load_state(tmp_path / "no_gain" / "stage" / "last.pt")["parts"], before)
+
+    scripted(monkeypatch, [0.4, 0.7, 0.3])  # worse by more than 0.2 of the start, then better
+    record = train(tmp_path / "gain", recipe(worse_by=0.2), stage_index=1, parent=parent)
+    assert (record.epoch, record.metrics["cer"]) == (2, 0.3)
+    assert [row["epoch"] for row in epochs_of(tmp_path / "gain")] == [1, 2]
+
+
 def test_the_average_is_what_is_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     measure = Recognition.measure

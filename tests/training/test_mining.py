@@ -119,7 +119,7 @@ def test_a_guard_may_compare_with_the_stages_best() -> None:
 def test_a_rollback_goes_back_to_the_stages_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from glyphyard.tasks.super_resolution.task import SuperResolution
 
-    script = iter([0.8, 0.1, 0.85])
+    script = iter([0.2, 0.8, 0.1, 0.1])  # the first is of what it starts from
     monkeypatch.setattr(
         SuperResolution, "metrics", lambda *_: {"loss": 1.0, "psnr": 20.0, "ssim": 0.5, "word_acc": next(script), "char_acc": 0.9}
     )
@@ -127,7 +127,11 @@ def test_a_rollback_goes_back_to_the_stages_best(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(SuperResolution, "remember", lambda *_: None)
     stage = {**STAGES[2], "epochs": 3, "guards": [{"metric": "word_acc", "worse_by": 0.2, "action": "rollback"}]}
     record = train_stage(StageJob(restoring_recipe([stage]), 0, prepared(), tmp_path / "s", untrained(tmp_path)), SingleRank())
-    assert (record.epoch, record.metrics["word_acc"]) == (3, 0.85)
+    assert (record.epoch, record.metrics["word_acc"]) == (1, 0.8)
+    best, last = (load_state(tmp_path / "s" / name)["parts"] for name in ("best.pt", "last.pt"))
+    learned = [name for name in best if name.startswith("generator.")]
+    assert learned
+    assert all(torch.equal(best[name], last[name]) for name in learned), "the last epoch was taken back"
 
 
 @pytest.mark.slow

@@ -123,10 +123,15 @@ class CheckpointRecord(Record):
     parent: str | None
     recipe_fingerprint: str
     dataset_fingerprint: str
-    epoch: int
+    epoch: int  # from 1; 0 where none was better than what the stage started from
     metrics: dict[str, float | None]
     seconds: float
     stopped: str = "finished"
+
+    @property
+    def chosen(self) -> str:
+        """Which epoch's weights these are, in words."""
+        return f"best epoch {self.epoch}" if self.epoch else "no epoch better than its start"
 
 
 @dataclass(frozen=True)

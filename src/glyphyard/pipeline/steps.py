@@ -152,7 +152,7 @@ def train_step(run: Run, index: int) -> Step:
                 record = _launcher(run.recipe)(job)
         record.write(stage_dir / "checkpoint.json")
         best = ", ".join(f"{k} {v:.4f}" for k, v in record.metrics.items() if v is not None)
-        line = f"train: stage {stage.name} {record.stopped} after {record.seconds:.0f} s; best epoch {record.epoch}: {best}"
+        line = f"train: stage {stage.name} {record.stopped} after {record.seconds:.0f} s; {record.chosen}: {best}"
         run.say(line)
         return line
 

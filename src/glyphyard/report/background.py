@@ -22,7 +22,7 @@ def training_of(run: RunFiles) -> list[dict[str, Any]]:
 
 
 def _stage(stage: StageFiles, stages: int) -> dict[str, Any]:
-    best = stage.checkpoint.epoch if stage.checkpoint else None
+    best = stage.checkpoint.epoch or None if stage.checkpoint else None
     train, held = ("train_loss", "loss"), ("val_loss",)
     wanted: list[tuple[str, list[tuple[str, tuple[str, ...], str]], Format]] = [
         ("Loss", [("training", train, "s1"), ("validation", held, "s2")], short),
@@ -57,7 +57,7 @@ def _stage(stage: StageFiles, stages: int) -> dict[str, Any]:
     facts = []
     if checkpoint:
         metrics = ", ".join(f"{words(k)} {_metric(k, v)}" for k, v in checkpoint.metrics.items() if v is not None)
-        facts = [f"{checkpoint.stopped} after {duration(checkpoint.seconds)}", f"best epoch {checkpoint.epoch}", metrics]
+        facts = [f"{checkpoint.stopped} after {duration(checkpoint.seconds)}", checkpoint.chosen, metrics]
     return {"name": stage.name, "title": f"Stage {stage.name}" if stages > 1 else "", "charts": charts, "facts": " · ".join(filter(None, facts)),
             "epochs": len(stage.epochs)}  # fmt: skip
 

@@ -91,7 +91,7 @@ def headlines_of(run: RunFiles) -> list[dict[str, str]]:
         tiles += _speed_tiles(card.speed)
     if trained := [s.checkpoint for s in run.stages if s.checkpoint]:
         seconds = sum(c.seconds for c in trained)
-        note = f"best epoch {trained[0].epoch}" if len(trained) == 1 else f"{len(trained)} stages"
+        note = trained[0].chosen if len(trained) == 1 else f"{len(trained)} stages"
         tiles.append({"name": "Training", "value": duration(seconds), "note": note})
     return tiles
 

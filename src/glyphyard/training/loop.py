@@ -85,6 +85,8 @@ class Loop:
         position = self.position
         if self.learner.told:
             self.watch.said(self.learner.told)
+        if self._may_come_back_to_its_start():
+            self._judge_start()
         self.watch.started(position.epoch + 1)
         while not position.stopped:
             started = time.monotonic()
@@ -223,8 +225,19 @@ class Loop:
             position.stopped = f"early stop: {self.stage.select} has not improved for {standing.stale} validations"
         return is_best
 
+    def _may_come_back_to_its_start(self) -> bool:
+        asked = any(guard.action == "rollback" for guard in self.stage.guards)
+        return asked and self.job.parent is not None and self.stage.start != "scratch" and self.position.steps == 0
+
+    def _judge_start(self) -> None:
+        """Let what the stage starts from be its first best, epoch 0: it may go back there, and never ships anything worse."""
+        metrics = self._validate()
+        self.position.latest = {name: without_nan(value) for name, value in metrics.items()}
+        if self.position.standing.judge(self.stage, self.metric_names, metrics, 0) and self.ranks.rank == 0:
+            save_state(self._state(), self.job.best)
+
     def _roll_back(self, why: str) -> None:
-        if not self.position.standing.best_epoch:
+        if not self.position.standing.best:
             where = f"stage `{self.stage.name}`, epoch {self.position.epoch}"
             raise StepFailed(
                 where, f"a guard asks to go back ({why}), but no epoch was good", "lower the lr, or loosen the guard"
@@ -280,7 +293,7 @@ class Loop:
         return {"fingerprints": self.fingerprints, "position": asdict(self.position), **mined, **self.learner.state()}
 
     def _finish(self) -> CheckpointRecord:
-        if not self.position.standing.best_epoch:
+        if not self.position.standing.best:
             problem = f"no validation gave a {self.stage.select}"
             raise StepFailed(f"stage `{self.stage.name}`", problem, "check that the validation split has rows")
         self.watch.ticked(self._tick("done", None, None))

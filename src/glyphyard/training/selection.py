@@ -15,7 +15,7 @@ from glyphyard.tasks.base import Better
 class Standing:
     """How a stage stands after its validations; plain values, so that a checkpoint can hold them."""
 
-    best_epoch: int = 0  # from 1; 0: none yet
+    best_epoch: int = 0  # from 1; 0: none yet, or what the stage started from
     best: dict[str, float | None] = field(default_factory=dict)
     mark: float | None = None  # the value that progress is measured from, as "lower is better"
     stale: int = 0  # validations without progress

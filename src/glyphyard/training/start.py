@@ -46,7 +46,7 @@ def state_to_go_on(job: StageJob, fingerprints: dict[str, Any], steps_per_epoch:
         state |= {"ema": state["parts"], "ema_updates": 0}
     if lead:
         best = origin.with_name(BEST)
-        if state["position"]["standing"]["best_epoch"]:
+        if state["position"]["standing"]["best"]:
             _copy(best, job.best)
         if origin.with_name(METRICS).is_file():
             _copy(origin.with_name(METRICS), job.stage_dir / METRICS)
