@@ -15,6 +15,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.nn.parseq import Parseq
 from glyphyard.nn.permutations import reading_sight
 from glyphyard.nn.released import CHARACTERS, RELEASES, load_released
+from glyphyard.recipe.load import load_recipe
 from glyphyard.recipe.model import ParseqConfig
 
 DIM, DEPTH = 16, 2
@@ -22,13 +23,13 @@ CONFIG = ParseqConfig(network="parseq", embed_dim=DIM, depth=DEPTH, heads=2, dec
 PLATES = Alphabet("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
-def published(dim: int = DIM, depth: int = DEPTH, patches: int = 8) -> dict[str, Tensor]:
+def published(dim: int = DIM, depth: int = DEPTH, patches: int = 8, patch: tuple[int, int] = (8, 8)) -> dict[str, Tensor]:
     """Return random tensors under the names and shapes of the authors' file, for smaller numbers."""
     made = torch.Generator().manual_seed(3)
     shapes: dict[str, tuple[int, ...]] = {
         "pos_queries": (1, 26, dim),
         "encoder.pos_embed": (1, patches, dim),
-        "encoder.patch_embed.proj.weight": (dim, 3, 8, 8),
+        "encoder.patch_embed.proj.weight": (dim, 3, *patch),
         "encoder.patch_embed.proj.bias": (dim,),
         "encoder.norm.weight": (dim,),
         "encoder.norm.bias": (dim,),
@@ -172,6 +173,21 @@ def test_a_network_of_another_size_is_refused(file: Path, changes: dict[str, obj
     with pytest.raises(BadInput) as caught:
         load_released(network(**changes), str(file), PLATES)
     assert any(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_places_are_stretched_to_the_images_of_the_main_recipe(tmp_path: Path) -> None:
+    """The released 32×128 pixels in patches of 4×8 against 80×160: places keep where they are on the plate."""
+    recipe = load_recipe(Path(__file__).parents[2] / "recipes" / "lpsr_progressive.yaml")
+    size, patch = recipe.dataset.image, recipe.model.recogniser.patch
+    state = published(patches=128, patch=(4, 8))
+    down, across = torch.meshgrid(torch.linspace(0, 1, 8), torch.linspace(0, 1, 16), indexing="ij")
+    state["encoder.pos_embed"][0, :, 0], state["encoder.pos_embed"][0, :, 1] = down.flatten(), across.flatten()
+    torch.save(state, tmp_path / "parseq.pt")
+    mine = Parseq(CONFIG.model_copy(update={"patch": patch}), 3, size.height, size.width, PLATES.num_classes)
+    load_released(mine, str(tmp_path / "parseq.pt"), PLATES)
+    places = mine.encoder.places.detach()[0].unflatten(0, (20, 20))
+    torch.testing.assert_close(places[:, 7, 0], torch.linspace(0, 1, 20), atol=0.05, rtol=0)
+    torch.testing.assert_close(places[7, :, 1], torch.linspace(0, 1, 20), atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["missing", "cut", "hostile", "strange", "few"])

@@ -79,8 +79,8 @@ class Vit(nn.Module):
         self, channels: int, size: tuple[int, int], patch: tuple[int, int], dim: int, depth: int, heads: int, mlp_ratio: float
     ) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(channels, dim, patch, patch)
-        self.places = nn.Parameter(torch.zeros(1, size[0] // patch[0] * (size[1] // patch[1]), dim))
+        self.patches, self.grid = nn.Conv2d(channels, dim, patch, patch), (size[0] // patch[0], size[1] // patch[1])
+        self.places = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], dim))
         self.layers = nn.Sequential(*(EncoderLayer(dim, heads, mlp_ratio) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.errors import BadInput
+from glyphyard.nn.attention import Vit
 from glyphyard.nn.parseq import Parseq
 
 RELEASES = {
@@ -23,6 +25,7 @@ RELEASES = {
     "baudm/parseq-tiny": "https://github.com/baudm/parseq/releases/download/v1.0.0/parseq_tiny-e7a21b54.pt",
 }
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+IMAGE = (32, 128)  # height and width that the releases were trained on, in pixels
 START_ROW, PADDING_ROW = len(CHARACTERS) + 1, len(CHARACTERS) + 2  # after the END (0) and the characters (from 1)
 
 # Their name → ours, as patterns; what is in none of them is refused.
@@ -127,12 +130,25 @@ def _our_name(name: str) -> str | None:
 
 
 def _fitted(own: str, value: Tensor, network: Parseq) -> Tensor:
-    """Bring the first layer to our channels (BGR, or grey as the sum of the three) and the positions to our longest text."""
+    """Bring the first layer to our channels (BGR, or grey as the sum of the three), the positions to our longest text, the
+    places of patches to our image's size."""
     if own == "encoder.patches.weight" and value.ndim == 4 and value.shape[1] == 3:
         return value.flip(1) if network.encoder.patches.in_channels == 3 else value.sum(1, keepdim=True)
     if own == "queries" and value.ndim == 3:
         return value[:, : network.positions]
+    if own == "encoder.places" and value.ndim == 3:
+        return _stretched(value, network.encoder)
     return value
+
+
+def _stretched(places_1SD: Tensor, encoder: Vit) -> Tensor:
+    """Bring the places of an image of `IMAGE` to another image's, as a ViT is brought to another resolution."""
+    rows, columns = (length // step for length, step in zip(IMAGE, encoder.patches.kernel_size, strict=True))
+    if encoder.grid == (rows, columns) or places_1SD.shape[1] != rows * columns:
+        return places_1SD
+    plane_1DRC = places_1SD.reshape(1, rows, columns, -1).permute(0, 3, 1, 2).float()
+    stretched = functional.interpolate(plane_1DRC, encoder.grid, mode="bicubic", align_corners=False, antialias=True)
+    return stretched.flatten(2).transpose(1, 2)
 
 
 def _rows(own: str, value: Tensor, alphabet: Alphabet, taught: list[str], where: str) -> dict[int, int]:

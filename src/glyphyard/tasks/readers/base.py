@@ -32,8 +32,8 @@ class Reader(Protocol):
         """Return a freshly initialised network."""
         ...
 
-    def warm_start(self, network: nn.Module) -> None:
-        """Load the released weights that the recipe names; nothing where it names none."""
+    def warm_start(self, network: nn.Module) -> str | None:
+        """Load the released weights that the recipe names and say what they know; nothing where it names none."""
         ...
 
     def losses(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:

@@ -34,8 +34,9 @@ class CtcReader:
         """Return a Crnn."""
         return Crnn(self.model, self.image.channels, self.image.height, self.alphabet.num_classes)
 
-    def warm_start(self, network: nn.Module) -> None:
-        """Return: there are no released weights."""
+    def warm_start(self, network: nn.Module) -> str | None:
+        """Return nothing: there are no released weights."""
+        return None
 
     def losses(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
         """Return "ctc", the mean over samples of the loss per character, and "flat_start", a rough alignment to begin with."""

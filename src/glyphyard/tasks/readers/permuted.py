@@ -33,11 +33,14 @@ class PermutedReader:
         """Return a Parseq."""
         return Parseq(self.model, self.image.channels, self.image.height, self.image.width, self.alphabet.num_classes)
 
-    def warm_start(self, network: nn.Module) -> None:
+    def warm_start(self, network: nn.Module) -> str | None:
         """Load the released PARSeq that `model.pretrained` names, its characters brought into this alphabet's order."""
-        if self.model.pretrained is not None:
-            assert isinstance(network, Parseq)
-            load_released(network, self.model.pretrained, self.alphabet)
+        if self.model.pretrained is None:
+            return None
+        assert isinstance(network, Parseq)
+        strangers = load_released(network, self.model.pretrained, self.alphabet)
+        told = f"PARSeq starts from {self.model.pretrained}"
+        return f"{told}, which does not know {strangers}" if strangers else told
 
     def losses(self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
         """Return "plm", over orders drawn for this batch: all of them in one pass of the decoder."""

@@ -33,9 +33,9 @@ class Recognition:
         """Return {"model": the network}."""
         return nn.ModuleDict({"model": self.reader.build()})
 
-    def warm_start(self, parts: nn.ModuleDict) -> None:
-        """Load the released weights that the recipe names."""
-        self.reader.warm_start(parts["model"])
+    def warm_start(self, parts: nn.ModuleDict) -> str | None:
+        """Load the released weights that the recipe names, and say so."""
+        return self.reader.warm_start(parts["model"])
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids after folding, padded with BLANK, and "lengths" (N,)."""

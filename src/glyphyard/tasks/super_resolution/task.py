@@ -77,9 +77,9 @@ class SuperResolution:
         books = Books(self.alphabet.num_classes, self.model.lcofl)
         return nn.ModuleDict({"generator": generator, "recogniser": self.reader.build(), "confusion": books})
 
-    def warm_start(self, parts: nn.ModuleDict) -> None:
-        """Load the released weights that the recogniser's config names."""
-        self.reader.warm_start(parts["recogniser"])
+    def warm_start(self, parts: nn.ModuleDict) -> str | None:
+        """Load the released weights that the recogniser's config names, and say so."""
+        return self.reader.warm_start(parts["recogniser"])
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids padded with BLANK, and "lengths" (N,); a text that the layout cannot hold is refused."""
