@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.sync_cases.arrange import flip
 from fakes.sync_world import TEXTS
 from handmade import drawn, png, rehash, striped_onnx, write_bundle
 from plans import add_plan
@@ -134,6 +136,26 @@ def test_a_devices_engine_is_built_then_picked(soft_bundle: Path, tmp_path: Path
     before = (cache / str(report.engine) / "engine.plan").stat().st_mtime_ns
     assert perform(request).engine == report.engine
     assert (cache / str(report.engine) / "engine.plan").stat().st_mtime_ns == before, "the engine was built again"
+
+
+def test_a_look_finds_the_whole_engine_of_this_device_and_builds_none(
+    soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]
+) -> None:
+    fake_tensorrt(version="10.3.0")
+    whole = Path(shutil.copytree(soft_bundle, tmp_path / "bundle"))
+    add_plan(whole, "orin_nx_jp62", precision="fp32", batch=(1, 2, 3))
+    request = asked(whole, tmp_path / "engines", engine="orin_nx_jp62")
+    look = replace(request, look=True)
+    assert perform(look) == TrialReport(0)
+    assert not (tmp_path / "engines").exists()
+    built = perform(request).engine
+    assert perform(look).engine == built
+    fake_tensorrt(version="10.7.0")
+    assert perform(look).engine is None, "an engine of another TensorRT"
+    fake_tensorrt(version="10.3.0")
+    flip(tmp_path / "engines" / str(built) / "engine.plan")
+    assert perform(look).engine is None
+    assert perform(request).engine == perform(look).engine == built
 
 
 def test_a_device_that_is_not_the_target_refuses(soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]) -> None:

@@ -155,6 +155,18 @@ def relink(target: str | None) -> Callable[[World], object]:
     return arrange
 
 
+def with_engine(hurt: Callable[[World], object]) -> Callable[[World], object]:
+    """Return an arrangement in which the device reads with an engine, to which something happens."""
+
+    def arrange(world: World) -> None:
+        world.engine = "orin_nx_jp62"
+        assert world.poll().outcome in ("current", "updated")
+        world.clean()
+        hurt(world)
+
+    return arrange
+
+
 def to(number: int) -> Callable[[World], object]:
     """Return what moves the alias."""
     return lambda world: world.registry.point("champion", number)

@@ -31,13 +31,14 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 @dataclass(frozen=True)
 class TrialRequest(Record):
-    """A bundle to try, beside the one that serves (None on a fresh device)."""
+    """A bundle to try, beside the one that serves (None on a fresh device); `look`: only find its engine, build and read nothing."""
 
     bundle: str
     serving: str | None
     cache_dir: str
     config: TrialConfig
     queue: QueueConfig | None = None
+    look: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def try_bundle(request: TrialRequest) -> TrialReport:
 
 def perform(request: TrialRequest) -> TrialReport:
     """Open, build or pick the engine, replay the golden crops, read the canary crops; the first that fails is raised."""
+    if request.look:
+        return TrialReport(0, engine=_engine_here(request))
     challenger, engine = _recognizer(Path(request.bundle), request)
     golden = challenger.replay()
     champion = _recognizer(Path(request.serving), request)[0] if request.serving and request.config.canary else None
@@ -131,6 +134,19 @@ def _recognizer(folder: Path, request: TrialRequest) -> tuple[Any, str | None]:
     record = build(bundle, config.engine, cache, lambda line: print(line, file=sys.stderr))
     session = open_engine(bundle, config.engine, cache_dir=cache)
     return Recognizer(bundle, session=session, replay_golden=False), record.key
+
+
+def _engine_here(request: TrialRequest) -> str | None:
+    """Return the key of the bundle's engine for this device as it is now, None where there is none that is whole."""
+    from glyphyard.edge.device import this_device
+    from glyphyard.edge.engines import cached_engine, engine_key
+    from glyphyard.edge.plan import plan_for
+
+    if request.config.engine is None:
+        return None
+    bundle = Bundle.open(Path(request.bundle))
+    key = engine_key(bundle, plan_for(bundle, request.config.engine), this_device())
+    return key if cached_engine(Path(request.cache_dir) / key) else None
 
 
 def _readable(paths: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray]]:
