@@ -162,6 +162,12 @@ class World:
         version = self.registry.versions[str(number)]
         manifest = json.loads(version.files["bundle.json"])
         edit(manifest)
-        version.files = version.files | (extra or {}) | {"bundle.json": json.dumps(manifest).encode()}
-        version.tags["bundle_sha256"] = sha256_bytes(version.files["bundle.json"])
+        version.files = version.files | (extra or {})
+        self.replace_manifest(number, json.dumps(manifest).encode())
+
+    def replace_manifest(self, number: int, data: bytes) -> None:
+        """Publish a version whose bundle.json is `data`, with its tag."""
+        version = self.registry.versions[str(number)]
+        version.files = version.files | {"bundle.json": data}
+        version.tags["bundle_sha256"] = sha256_bytes(data)
         self.keys[number - 1] = f"{number}-{version.tags['bundle_sha256'][:16]}"

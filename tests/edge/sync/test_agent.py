@@ -339,6 +339,22 @@ def test_the_request_carries_credentials_and_nothing_else_does(world: World, mon
     assert str(header).split()[1] not in written
 
 
+def test_a_bug_in_the_agent_is_an_outcome_of_one_line(world: World) -> None:
+    def buggy(request: TrialRequest) -> TrialReport:
+        raise LookupError("nobody thought\nof this \ud800")
+
+    world.trial, before = buggy, world.trial  # type: ignore[method-assign]
+    try:
+        for _ in range(ATTEMPTS + 1):
+            state = world.poll()
+            assert (state.outcome, world.serving(), state.quarantine) == ("failed", 1, {})
+            assert state.message.startswith("LookupError: nobody thought of this")
+        assert world.state()["message"] == state.message
+    finally:
+        world.trial = before  # type: ignore[method-assign]
+    assert world.poll().outcome == "updated"
+
+
 def test_a_proxy_in_the_environment_is_not_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")

@@ -76,6 +76,11 @@ def edited(**changes: object) -> Callable[[World], object]:
     return lambda world: world.forge(2, lambda m: m.update(changes))
 
 
+def manifest(data: bytes) -> Callable[[World], object]:
+    """Return an arrangement in which version 2's bundle.json is other bytes, tagged as they should be."""
+    return lambda world: world.replace_manifest(2, data)
+
+
 def staged(world: World) -> Path:
     """Return version 2's staging folder, made."""
     folder = world.root / "staging" / world.keys[1]

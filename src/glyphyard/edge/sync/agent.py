@@ -14,7 +14,7 @@ from glyphyard.edge.sync.engines import Engines, NoEngine, Say, Trial
 from glyphyard.edge.sync.registry import Refused, Registry, Unreachable, Version
 from glyphyard.edge.sync.service import Service, Unhealthy
 from glyphyard.edge.sync.shelf import Shelf
-from glyphyard.edge.sync.state import ATTEMPTS, Swap, SyncState
+from glyphyard.edge.sync.state import ATTEMPTS, Swap, SyncState, one_line
 from glyphyard.edge.sync.trial import Rejected, TrialRequest, try_bundle
 
 FOLLOW = 3  # times that one poll goes after an alias that moves while it downloads
@@ -55,13 +55,15 @@ class Agent:
             outcome, message = "unhealthy", str(error)
         except (GlyphyardError, OSError) as error:
             outcome, message = "failed", self._no_fault(error)
-        self._note(outcome, message)
+        except Exception as error:  # a bug, met by content from outside: the next poll may find other content, a dead agent none
+            outcome, message = "failed", f"{type(error).__name__}: {self._no_fault(error)}"
+        self._note(outcome, one_line(message))
         return self.state
 
     def _no_fault(self, error: Exception) -> str:
         """Say why a poll ended; nobody died, so it does not count against the version."""
         self.state.attempts.pop(self.state.wanted or "", None)
-        return " ".join(str(error).split())
+        return one_line(error)
 
     def forgive(self, key: str) -> bool:
         """Take a version (its key or its number) out of quarantine; True if it was there."""
