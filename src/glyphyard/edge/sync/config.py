@@ -80,11 +80,12 @@ class MetricsConfig(Record):
 
 @dataclass(frozen=True)
 class QueueConfig(Record):
-    """Where doubtful reads wait for a label; see `glyphyard.edge.queue`."""
+    """Where doubtful reads wait for a label; see `glyphyard.edge.queue`. `below`: a confidence that is less is doubtful."""
 
     folder: str
     max_mib: float = 256.0
     max_age_days: float = 30.0
+    below: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ class SyncConfig(Record):
             "trial.canary_crops": (self.trial.canary_crops, 1, 100_000),
             "metrics.port": (self.metrics.port, 0, 65_535),
         }
+        if self.queue is not None:
+            bounds["queue.below"] = (self.queue.below, 0, 1)
         for name, (value, low, high) in bounds.items():
             if not low <= value <= high:
                 raise BadInput(f"{where}.{name}", f"[GY047] expected {low:g} to {high:g}, found {value:g}")

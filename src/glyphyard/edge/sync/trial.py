@@ -21,7 +21,7 @@ from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.core.pixels import read_image
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import Bundle
-from glyphyard.edge.queue import DISAGREEMENT, LabelQueue
+from glyphyard.edge.queue import LabelQueue
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.service import without_secrets
 
@@ -101,9 +101,8 @@ def perform(request: TrialRequest) -> TrialReport:
         before = champion.read_many([image for _, image in crops]) if champion else now
         count += len(crops)
         for (path, _), a, b in zip(crops, before, now, strict=True):
-            if a.text != b.text:
-                differing += 1
-                _keep(path, a, b, request)
+            differing += a.text != b.text
+            _offer(path, a, b, request)
     if differing > request.config.max_disagreement * count:
         problem = f"reads {differing} of {count} recent crops otherwise than the model in use"
         raise BadInput("canary", problem, f"at most {request.config.max_disagreement:.0%} may; look at the queue")
@@ -158,12 +157,12 @@ def _readable(paths: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray]]:
             continue
 
 
-def _keep(path: Path, before: Reading, now: Reading, request: TrialRequest) -> None:
+def _offer(path: Path, before: Reading, now: Reading, request: TrialRequest) -> None:
     if request.queue is None:
         return
     queue = LabelQueue(Path(request.queue.folder), request.queue.max_mib, request.queue.max_age_days)
     with suppress(OSError, GlyphyardError):  # the queue is for later; the trial is for now
-        queue.add(path.read_bytes(), {"champion": before, "challenger": now}, DISAGREEMENT)
+        queue.offer(path.read_bytes(), before, now, request.queue.below)
 
 
 def main() -> int:
