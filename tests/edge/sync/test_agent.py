@@ -7,11 +7,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes.power import copied, cut_power
 from fakes.sync_cases.arrange import flip
 from fakes.sync_world import World
 
+from glyphyard.edge.queue import DAY_S, LabelQueue
 from glyphyard.edge.sync.config import Credentials
 from glyphyard.edge.sync.state import ATTEMPTS
 from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest
@@ -353,6 +355,21 @@ def test_a_bug_in_the_agent_is_an_outcome_of_one_line(world: World) -> None:
     finally:
         world.trial = before  # type: ignore[method-assign]
     assert world.poll().outcome == "updated"
+
+
+def test_a_poll_removes_crops_that_are_too_old(world: World, tmp_path: Path) -> None:
+    world.registry.faults.status = 500
+    queue = LabelQueue(tmp_path / "queue")
+    queue.add(np.zeros((8, 8), np.uint8), {}, "unsure")
+    (item,) = queue.items()
+    caps = {"folder": str(queue.folder), "max_age_days": 7}
+    world.poll(queue=caps)
+    assert queue.items() == [item]
+    old = item.to_json() | {"seen_s": item.seen_s - 8 * DAY_S}
+    (queue.folder / item.image).with_suffix(".json").write_text(json.dumps(old))
+    world.poll(queue=caps)
+    assert [p.name for p in queue.folder.iterdir()] == [".lock"]
+    assert world.poll(queue={"folder": "/proc/no/queue"}).outcome == "unreachable"
 
 
 def test_a_proxy_in_the_environment_is_not_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Agent:
     def poll(self) -> SyncState:
         """Do one round and return the state; whatever fails is an outcome, and the model in use stays in use."""
         try:
+            self._sweep_queue()
             trouble = self._recover()
             outcome, message = self._follow(trouble)
         except Unreachable as error:
@@ -84,6 +86,11 @@ class Agent:
             state.save(self.shelf.state)
         except OSError as error:  # a full disk: the state of before the poll is still there, whole
             self._say(f"cannot write {self.shelf.state} ({error.strerror})")
+
+    def _sweep_queue(self) -> None:
+        with suppress(GlyphyardError, OSError):  # e.g. a disk that is not there: no reason to keep a model from the device
+            if self.config.queue:
+                self.config.queue.open().sweep()
 
     # What a power cut, a full disk or a bad block may have left
 

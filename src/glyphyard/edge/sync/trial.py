@@ -21,7 +21,6 @@ from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.core.pixels import read_image
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import Bundle
-from glyphyard.edge.queue import LabelQueue
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.service import without_secrets
 
@@ -160,9 +159,8 @@ def _readable(paths: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray]]:
 def _offer(path: Path, before: Reading, now: Reading, request: TrialRequest) -> None:
     if request.queue is None:
         return
-    queue = LabelQueue(Path(request.queue.folder), request.queue.max_mib, request.queue.max_age_days)
     with suppress(OSError, GlyphyardError):  # the queue is for later; the trial is for now
-        queue.offer(path.read_bytes(), before, now, request.queue.below)
+        request.queue.open().offer(path.read_bytes(), before, now, request.queue.below)
 
 
 def main() -> int:
