@@ -10,7 +10,7 @@ from pathlib import Path
 from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.config import MIB, SyncConfig
-from glyphyard.edge.sync.download import Tampered, download
+from glyphyard.edge.sync.download import Moved, Tampered, download
 from glyphyard.edge.sync.engines import Engines, NoEngine, Say, Trial
 from glyphyard.edge.sync.registry import Refused, Registry, Unreachable, Version
 from glyphyard.edge.sync.service import Service, Unhealthy
@@ -20,10 +20,6 @@ from glyphyard.edge.sync.trial import Rejected, TrialRequest, try_bundle
 
 FOLLOW = 3  # times that one poll goes after an alias that moves while it downloads
 GOOD = ("current", "updated")
-
-
-class Moved(StepFailed):
-    """The alias names another version than the one that is being installed."""
 
 
 class Agent:
@@ -97,6 +93,10 @@ class Agent:
     def _recover(self) -> NoEngine | None:
         """Let a whole version serve; return why it has no engine here, which a version to come may mend."""
         self.shelf.prepare()
+        for version, request in self.shelf.asked_to_forgive():
+            if self.forgive(version):
+                self._say(f"version {version} may be tried again")
+            disk.remove(request)  # not before the state is on the disk
         self._engines.sweep()
         self._finish_swap()
         serving = self.shelf.current()
