@@ -129,7 +129,8 @@ def test_what_json_cannot_say_is_refused(tmp_path: Path) -> None:
 def test_a_broken_or_missing_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.json").write_bytes(b"\xff\xfe")
-    for name in ("a.json", "b.json", "c.json"):
+    (tmp_path / "d.json").write_text("[" * 200_000)
+    for name in ("a.json", "b.json", "c.json", "d.json"):
         with pytest.raises(BadInput, match=name.replace(".", r"\.")):
             read_json(tmp_path / name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +104,36 @@ def test_old_crops_leave_by_a_clock_that_is_set(tmp_path: Path) -> None:
     clock.now += 11 * DAY_S
     queue.offer(noise(3), unsure())
     assert len(queue.items()) == 2
+
+
+def test_old_crops_leave_where_no_crop_comes_any_more(tmp_path: Path) -> None:
+    clock = Clock()
+    queue = LabelQueue(tmp_path / "queue", max_age_days=30, now=clock)
+    queue.sweep()
+    assert not (tmp_path / "queue").exists()
+    queue.offer(noise(1), unsure())
+    clock.now += 29 * DAY_S
+    queue.offer(noise(2), unsure())
+    queue.sweep()
+    assert len(queue.items()) == 2
+    clock.now += 2 * DAY_S
+    (kept,) = queue.items()
+    assert queue.export(tmp_path / "out") == [kept]
+    assert len(list((tmp_path / "out" / "crops").iterdir())) == 1
+    queue.sweep()
+    assert {p.name for p in (tmp_path / "queue").iterdir()} == {".lock", kept.image, kept.image.replace(".png", ".json")}
+
+
+def test_a_sweep_waits_for_nobody(tmp_path: Path) -> None:
+    clock = Clock()
+    queue = LabelQueue(tmp_path, now=clock)
+    queue.offer(noise(1), unsure())
+    clock.now += 31 * DAY_S
+    with queue._locked():  # as a service does that has stopped in the middle
+        queue.sweep()
+        assert len(list(tmp_path.glob("*.json"))) == 1
+    queue.sweep()
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_a_clock_that_is_not_set_yet_costs_nothing(tmp_path: Path) -> None:
@@ -214,6 +245,12 @@ def test_the_verb_lists_exports_and_clears(tmp_path: Path, capsys: pytest.Captur
     code, said = run(capsys, "queue", "list", folder)
     assert code == 0
     assert "KX4" in said
+    old = json.loads(next(Path(folder).glob("*.json")).read_text())
+    next(Path(folder).glob("*.json")).write_text(json.dumps(old | {"seen_s": old["seen_s"] - 31 * DAY_S}))
+    assert run(capsys, "queue", "list", folder) == (0, "")
+    assert run(capsys, "queue", "export", folder, out)[0] == 2
+    assert "KX4" in run(capsys, "queue", "list", folder, "--max-age-days", "40")[1]
+    next(Path(folder).glob("*.json")).write_text(json.dumps(old))
     assert run(capsys, "queue", "export", folder, out, "--suggest", "--clear")[0] == 0
     assert (tmp_path / "out" / "labels.tsv").read_text().endswith("\tKX4\n")
     assert LabelQueue(tmp_path / "queue").items() == []

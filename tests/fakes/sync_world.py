@@ -12,8 +12,9 @@ from fakes.power import copied
 from fakes.registry_server import FakeRegistry, Faults
 from handmade import striped_onnx, write_bundle
 
-from glyphyard.core.files import sha256_bytes
+from glyphyard.core.files import fingerprint, sha256_bytes
 from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.engines import ENGINE, RECORD, RECORD_VERSION, EngineRecord, cached_engine
 from glyphyard.edge.sync import registry as registry_module
 from glyphyard.edge.sync.agent import Agent
 from glyphyard.edge.sync.config import SyncConfig
@@ -52,6 +53,8 @@ class World:
         self.publish()
         self.service, self.rejects, self.tried = FakeService(), set[str](), list[str]()
         self.said: list[str] = []
+        self.engine: str | None = None  # the target that the device reads with; None: ONNX Runtime
+        self.tensorrt = "10.3.0"
         self._baselines: dict[str, Path] = {}
 
     def publish(self) -> None:
@@ -63,6 +66,7 @@ class World:
         self.registry.faults, self.registry.before = Faults(), lambda path, query: None
         self.publish()
         self.service, self.rejects = FakeService(), set()
+        self.engine, self.tensorrt = None, "10.3.0"
         if baseline not in self._baselines:
             self._baselines[baseline] = self._make(baseline)
         copied(self._baselines[baseline], self.root)
@@ -84,7 +88,8 @@ class World:
     def config(self, **changes: Any) -> SyncConfig:
         """Return a configuration for this device."""
         registry = {"url": self.registry.url, "timeout_s": 0.25} | changes.pop("registry", {})
-        value = {"registry": registry, "model": "reader", "root": str(self.root), "metrics": {"port": 0}, "keep": 2} | changes
+        value = {"registry": registry, "model": "reader", "root": str(self.root), "metrics": {"port": 0}, "keep": 2}
+        value |= {"trial": {"engine": self.engine}} | changes
         return SyncConfig.from_json(value, "config").checked("config")
 
     def agent(self, **changes: Any) -> Agent:
@@ -96,12 +101,35 @@ class World:
         return self.agent(**changes).poll()
 
     def trial(self, request: TrialRequest) -> TrialReport:
-        """Look at the golden crops, without a runtime."""
+        """Look at the golden crops, without a runtime; build an engine of no use where one is asked for."""
         key = Path(request.bundle).name
+        if request.look:
+            return TrialReport(0, engine=self.whole_engine(key))
         self.tried.append(key)
         if key in self.rejects or "*" in self.rejects:
             raise Rejected("trial", f"{key} reads otherwise here")
-        return TrialReport(len(Bundle.open(request.bundle).golden().texts), ["fake"])
+        engine = self.build_engine(key) if request.config.engine else None
+        return TrialReport(len(Bundle.open(request.bundle).golden().texts), ["fake"], engine)
+
+    def engine_folder(self, key: str) -> Path:
+        """Return where a version's engine is on this device as it is now."""
+        return self.root / "engines" / fingerprint([key, self.tensorrt])
+
+    def whole_engine(self, key: str) -> str | None:
+        """Return the name of a version's engine for this device as it is now, None where there is none that is whole."""
+        folder = self.engine_folder(key)
+        return folder.name if cached_engine(folder) else None
+
+    def build_engine(self, key: str, verdict: str | None = None) -> str:
+        """Keep an engine as `glyphyard.edge.engine_build` does, unless it is there."""
+        folder, data = self.engine_folder(key), f"{key} {self.tensorrt}".encode()
+        if not self.whole_engine(key):
+            folder.mkdir(parents=True, exist_ok=True)
+            bundle = sha256_bytes((self.root / "versions" / key / "bundle.json").read_bytes())
+            of = (RECORD_VERSION, folder.name, "orin_nx_jp62", sha256_bytes(data), len(data), "?", bundle, self.tensorrt, "Orin")
+            EngineRecord(*of, "fp16", [1, 2, 3], None, "fake", 0.0, {}, [], verdict).write(folder / RECORD)
+            (folder / ENGINE).write_bytes(data)
+        return folder.name
 
     def serving(self) -> int | None:
         """Return the number of the version that serves, None for none; one that is not whole and ours raises."""
@@ -118,9 +146,11 @@ class World:
         return self.keys.index(key) + 1
 
     def clean(self) -> None:
-        """Hold that nothing half made is left."""
+        """Hold that nothing half made is left, and that what serves has the engine that it reads with, if any."""
         left = [str(p.relative_to(self.root)) for p in self.root.rglob("*") if p.name.startswith(".new-")]
         assert not left, f"left behind: {left}"
+        if self.engine and self.serving():
+            assert self.whole_engine((self.root / "current").resolve().name), "what serves has no engine for this device"
 
     def state(self) -> dict[str, Any]:
         """Return the state file."""
@@ -132,6 +162,12 @@ class World:
         version = self.registry.versions[str(number)]
         manifest = json.loads(version.files["bundle.json"])
         edit(manifest)
-        version.files = version.files | (extra or {}) | {"bundle.json": json.dumps(manifest).encode()}
-        version.tags["bundle_sha256"] = sha256_bytes(version.files["bundle.json"])
+        version.files = version.files | (extra or {})
+        self.replace_manifest(number, json.dumps(manifest).encode())
+
+    def replace_manifest(self, number: int, data: bytes) -> None:
+        """Publish a version whose bundle.json is `data`, with its tag."""
+        version = self.registry.versions[str(number)]
+        version.files = version.files | {"bundle.json": data}
+        version.tags["bundle_sha256"] = sha256_bytes(data)
         self.keys[number - 1] = f"{number}-{version.tags['bundle_sha256'][:16]}"

@@ -94,7 +94,7 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BadInput(str(path), "no such file", f"name the folder that holds {Path(path).name}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last: brackets in brackets, too deep to follow
         raise BadInput(str(path), f"expected a JSON file, found none that can be read ({error})") from error
 
 

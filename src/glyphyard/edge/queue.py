@@ -97,15 +97,21 @@ class LabelQueue:
         return name
 
     def items(self) -> list[QueuedCrop]:
-        """Return the whole items, oldest first; a damaged one is left out."""
+        """Return the whole items, oldest first; one that is damaged or too old is left out."""
         found = []
         for name in self._names() if self.folder.is_dir() else ():
             with suppress(BadInput, OSError):
                 item = QueuedCrop.read(self.folder / f"{name}.json")
                 inside = item.image.startswith(name) and "/" not in item.image
-                if inside and sha256_file(self.folder / item.image) == item.sha256:
+                if inside and not self._expired(item) and sha256_file(self.folder / item.image) == item.sha256:
                     found.append(item)
         return found
+
+    def sweep(self) -> None:
+        """Remove what is too old, also where no crop comes any more; a queue that somebody is just adding to is left to them."""
+        if self.folder.is_dir():
+            with suppress(BlockingIOError), self._locked(fcntl.LOCK_NB):
+                self._make_room(self._names(), 0)
 
     def clear(self, items: list[QueuedCrop]) -> None:
         """Remove items, e.g. those that have been exported."""
@@ -168,8 +174,10 @@ class LabelQueue:
             return True
         if item.seen_s < SANE_S:
             write_json(self.folder / f"{name}.json", item.to_json() | {"seen_s": now})
-            return False
-        return now - item.seen_s > self._max_age_s
+        return self._expired(item)
+
+    def _expired(self, item: QueuedCrop) -> bool:
+        return item.seen_s >= SANE_S and self._now() - item.seen_s > self._max_age_s
 
     def _remove(self, name: str) -> None:
         (self.folder / f"{name}.json").unlink(missing_ok=True)  # first: half an item is none
@@ -177,10 +185,10 @@ class LabelQueue:
             path.unlink(missing_ok=True)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, how: int = 0) -> Iterator[None]:
         make_folder(self.folder)
         with (self.folder / ".lock").open("a") as opened:
-            fcntl.flock(opened, fcntl.LOCK_EX)
+            fcntl.flock(opened, fcntl.LOCK_EX | how)
             yield
 
 

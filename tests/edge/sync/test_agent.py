@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from fakes.power import cut_power
+from fakes.power import copied, cut_power
+from fakes.sync_cases.arrange import flip
 from fakes.sync_world import World
 
+from glyphyard.edge.queue import DAY_S, LabelQueue
 from glyphyard.edge.sync.config import Credentials
 from glyphyard.edge.sync.state import ATTEMPTS
-from glyphyard.edge.sync.trial import TrialReport, TrialRequest
+from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest
 
 
 def test_the_device_follows_the_alias_in_both_directions(world: World) -> None:
@@ -107,6 +111,115 @@ def test_an_engine_goes_with_its_version(world: World) -> None:
         assert len(kept) == 2
     finally:
         world.trial = before  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("trouble", ["gone", "flipped", "TensorRT upgraded"])
+def test_an_engine_that_does_not_fit_any_more_is_built_again_without_the_registry(world: World, trouble: str) -> None:
+    world.engine = "orin_nx_jp62"
+    assert world.poll().outcome == "updated"
+    world.service.told.clear()
+    world.tried.clear()
+    assert (world.poll().outcome, world.tried, world.service.told) == ("current", [], [])
+    serving = world.keys[1]
+    old = world.engine_folder(serving)
+    if trouble == "gone":
+        shutil.rmtree(world.root / "engines")
+    elif trouble == "flipped":
+        flip(old / "engine.plan")
+    else:
+        world.tensorrt = "10.7.0"
+    world.registry.faults.status = 500
+    assert world.poll().outcome == "unreachable"
+    assert world.tried == world.service.told == [serving]
+    assert world.whole_engine(serving)
+    world.poll()
+    assert world.tried == world.service.told == [serving], "it was built once more"
+    assert world.keys[1] in world.state()["good"]
+    assert world.state()["attempts"] == {}
+    assert old.exists() == (trouble != "TensorRT upgraded"), "an engine that nobody can load stays"
+
+
+def test_an_engine_that_cannot_be_built_again_is_a_failure_and_blames_no_version(world: World) -> None:
+    world.engine = "orin_nx_jp62"
+    world.poll()
+    world.tensorrt = "11.4.0"
+    world.rejects.add("*")
+    for count in range(1, ATTEMPTS + 3):
+        state = world.poll()
+        assert (state.outcome, state.failures) == ("failed", count)
+        assert "reads otherwise" in state.message
+    assert (world.serving(), state.quarantine) == (2, {})
+    world.rejects.clear()
+    world.rejects.add(world.keys[1])  # the next version may be the one that runs on the new TensorRT
+    world.registry.point("champion", 3)
+    assert world.poll().outcome == "updated"
+    world.clean()
+
+
+def test_an_engine_whose_build_takes_the_device_down_is_given_up_until_it_is_forgiven(world: World) -> None:
+    world.engine = "orin_nx_jp62"
+    world.poll()
+    shutil.rmtree(world.root / "engines")
+    whole = world.build_engine
+
+    def deadly(key: str, verdict: str | None = None) -> str:
+        os.kill(os.getpid(), 9)
+        raise AssertionError
+
+    world.build_engine = deadly  # type: ignore[method-assign]
+    try:
+        for _ in range(ATTEMPTS):
+            assert cut_power(world.poll, world.root, 10**9, "kill")
+        for _ in range(2):
+            assert not cut_power(world.poll, world.root, 10**9, "kill")
+    finally:
+        world.build_engine = whole  # type: ignore[method-assign]
+    assert (world.state()["outcome"], world.serving()) == ("failed", 2)
+    assert "died" in world.state()["message"]
+    assert world.agent().forgive("2")
+    assert world.poll().outcome == "current"
+    world.clean()
+
+
+def test_engines_that_nobody_reads_with_go(world: World) -> None:
+    world.engine = "orin_nx_jp62"
+    world.poll()
+    rejected = world.keys[2]
+    world.registry.point("champion", 3)
+
+    def canary(request: TrialRequest) -> TrialReport:
+        report = trial(request)
+        if rejected in request.bundle and not request.look:
+            raise Rejected("canary", "reads too much otherwise")
+        return report
+
+    trial, world.trial = world.trial, canary  # type: ignore[method-assign]
+    try:
+        assert world.poll().outcome == "refused"
+        assert world.whole_engine(rejected), "nothing was built, so nothing can stay"
+        assert world.poll().outcome == "quarantined"
+    finally:
+        world.trial = trial  # type: ignore[method-assign]
+    assert set(os.listdir(world.root / "engines")) == {world.whole_engine(key) for key in world.keys[:2]}
+
+
+def test_engines_that_somebody_may_read_with_stay(world: World) -> None:
+    world.engine = "orin_nx_jp62"
+    for number in (1, 2):
+        world.registry.point("champion", number)
+        world.poll()
+    world.registry.point("champion", 3)
+    copied(world.bundles[2], world.root / "versions" / world.keys[2])
+    judged = world.root / "engines" / world.build_engine(world.keys[2], "PASS")  # in advance, as INT8 asks for
+    shutil.rmtree(world.root / "versions" / world.keys[2])
+    (world.root / "engines" / "onnxruntime").mkdir()
+    (world.root / "engines" / "timing-10.3.0-orin.cache").write_bytes(b"")
+    (world.root / "state.json").unlink()
+    world.registry.faults.status = 500
+    world.poll()
+    assert all(world.whole_engine(key) for key in world.keys[:2])
+    assert judged.exists()
+    assert {"onnxruntime", "timing-10.3.0-orin.cache"} <= set(os.listdir(world.root / "engines"))
 
 
 def test_a_bad_version_waits_in_quarantine_until_it_is_forgiven(world: World) -> None:
@@ -226,6 +339,37 @@ def test_the_request_carries_credentials_and_nothing_else_does(world: World, mon
     assert "pa55w0rd" not in written
     assert "an0ther" not in written
     assert str(header).split()[1] not in written
+
+
+def test_a_bug_in_the_agent_is_an_outcome_of_one_line(world: World) -> None:
+    def buggy(request: TrialRequest) -> TrialReport:
+        raise LookupError("nobody thought\nof this \ud800")
+
+    world.trial, before = buggy, world.trial  # type: ignore[method-assign]
+    try:
+        for _ in range(ATTEMPTS + 1):
+            state = world.poll()
+            assert (state.outcome, world.serving(), state.quarantine) == ("failed", 1, {})
+            assert state.message.startswith("LookupError: nobody thought of this")
+        assert world.state()["message"] == state.message
+    finally:
+        world.trial = before  # type: ignore[method-assign]
+    assert world.poll().outcome == "updated"
+
+
+def test_a_poll_removes_crops_that_are_too_old(world: World, tmp_path: Path) -> None:
+    world.registry.faults.status = 500
+    queue = LabelQueue(tmp_path / "queue")
+    queue.add(np.zeros((8, 8), np.uint8), {}, "unsure")
+    (item,) = queue.items()
+    caps = {"folder": str(queue.folder), "max_age_days": 7}
+    world.poll(queue=caps)
+    assert queue.items() == [item]
+    old = item.to_json() | {"seen_s": item.seen_s - 8 * DAY_S}
+    (queue.folder / item.image).with_suffix(".json").write_text(json.dumps(old))
+    world.poll(queue=caps)
+    assert [p.name for p in queue.folder.iterdir()] == [".lock"]
+    assert world.poll(queue={"folder": "/proc/no/queue"}).outcome == "unreachable"
 
 
 def test_a_proxy_in_the_environment_is_not_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

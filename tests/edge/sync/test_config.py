@@ -49,6 +49,8 @@ def test_three_keys_are_enough(tmp_path: Path) -> None:
         ({"poll_s": 600, "max_wait_s": 60}, "GY047"),
         ({"trial": {"max_disagreement": 1.5}}, "GY047"),
         ({"health": {"timeout_s": float("nan")}}, "GY047"),
+        ({"queue": {"folder": "/q", "below": 90}}, "GY047"),
+        ({"queue": {"folder": "/q", "max_age_days": 0}}, "GY047"),
         ({"tell": {"command": ["a"], "url": "http://localhost/"}}, "GY048"),
         ({"tell": {"signal": "SIGHUP"}}, "GY048"),
         ({"tell": {"signal": "SIGNAL", "pid_file": "/x"}}, "GY048"),

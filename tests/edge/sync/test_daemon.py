@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glyphyard.core.errors import BadInput
-from glyphyard.edge.sync import daemon
+from glyphyard.edge.sync import daemon, disk
 from glyphyard.edge.sync.config import MetricsConfig, SyncConfig
 from glyphyard.edge.sync.daemon import wait_s
 from glyphyard.edge.sync.metrics import Board, listen, serve
@@ -118,6 +118,34 @@ def test_a_daemon_polls_wakes_shows_its_state_and_ends(world: World) -> None:
         process.kill()
         process.wait()
     assert world.poll().outcome == "current"
+
+
+def test_a_daemon_forgives_when_it_is_asked_to(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.service.sick.add(world.keys[1])
+    assert world.poll().outcome == "unhealthy"
+    config = config_file(world, poll_s=3600)
+    process = started(config)
+    try:
+        until(lambda: "quarantined" in (world.root / "state.json").read_text(), "the first poll")
+        for version in (world.keys[1], "7"):  # two before the next poll, one of which is not there
+            assert main("--config", str(config), "--forgive", version) == 0
+            assert "next poll" in capsys.readouterr().out
+        assert (world.serving(), list(world.state()["quarantine"])) == (1, [world.keys[1]])
+        process.send_signal(signal.SIGHUP)
+        until(lambda: world.serving() == 2, "the upgrade to the version that was forgiven")
+    finally:
+        process.kill()
+        process.wait()
+    assert not list(world.root.glob("forgive-*"))
+    assert world.state()["quarantine"] == {}
+
+
+@pytest.mark.parametrize("version", ["../2", "two", "2-", "*"])
+def test_what_is_no_version_is_not_forgiven(world: World, version: str) -> None:
+    before = set(world.root.iterdir())
+    with disk.only_one(world.root / "lock"):
+        assert main("--config", str(config_file(world)), "--forgive", version) == 2
+    assert set(world.root.iterdir()) <= before | {world.root / "lock"}
 
 
 def test_an_agent_that_was_killed_leaves_the_lock_to_the_next(world: World) -> None:

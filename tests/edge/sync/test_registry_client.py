@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from glyphyard.edge.sync.config import Credentials
 from glyphyard.edge.sync.registry import Refused, Registry, RemoteFile, Unreachable, safe_name
 
-PARTS = st.sampled_from(["a", "b.onnx", "..", ".", "", "/", "\\", "c:", "\0", "%2e%2e", "…", "x" * 250, " ", "~", "\n"])
+PARTS = st.sampled_from(["a", "b.onnx", "..", ".", "", "/", "\\", "c:", "\0", "%2e%2e", "…", "x" * 250, " ", "~", "\n", "\ud800"])
 
 
 @given(st.lists(PARTS, max_size=5).map("/".join))
@@ -27,6 +27,7 @@ def test_a_safe_name_stays_inside(name: str) -> None:
         assert os.path.normpath(f"/inside/{name}") == f"/inside/{name}"
         assert "\\" not in name
         assert "\0" not in name
+        assert os.fsencode(name)
 
 
 def test_ordinary_names_are_safe() -> None:

@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes.sync_cases.arrange import flip
 from fakes.sync_world import TEXTS
 from handmade import drawn, png, rehash, striped_onnx, write_bundle
 from plans import add_plan
 
 from glyphyard.core.errors import BadInput
 from glyphyard.edge.queue import LabelQueue
+from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.sync import trial as trial_module
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest, perform, recent_crops, try_bundle
@@ -97,7 +100,7 @@ def test_a_canary_that_disagrees_too_often_rejects_it(bundle: Path, tmp_path: Pa
     folder = crops(tmp_path / "crops", ["12", "34", "56", "A1", "B2"])
     (folder / "half.jpg").write_bytes(b"\xff\xd8 being written")
     (folder / "notes.txt").write_text("no crop")
-    other, queue = reversed_bundle(tmp_path / "other"), QueueConfig(str(tmp_path / "queue"))
+    other, queue = reversed_bundle(tmp_path / "other"), QueueConfig(str(tmp_path / "queue"), below=0.0)
     report = perform(asked(other, tmp_path, bundle, queue, canary=str(folder), max_disagreement=0.4))
     assert (report.canary, report.disagreements) == (5, 2)
     items = LabelQueue(tmp_path / "queue").items()
@@ -109,6 +112,33 @@ def test_a_canary_that_disagrees_too_often_rejects_it(bundle: Path, tmp_path: Pa
         perform(asked(other, tmp_path, bundle, queue, canary=str(folder), max_disagreement=0.39))
     assert len(LabelQueue(tmp_path / "queue").items()) == 2, "the same crops were queued twice"
     assert perform(asked(other, tmp_path, None, canary=str(folder), max_disagreement=0)).canary == 5
+
+
+def test_reads_that_a_canary_is_not_sure_of_are_queued(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle", striped_onnx(sharpness=5.0))
+    blurred = drawn("C3")
+    blurred[:, :4] -= 2  # a third of the way to the next grey
+    folder = crops(tmp_path / "crops", ["A1", "B2"])
+    (folder / "doubt.png").write_bytes(png(blurred))
+    sure = read_confidences(bundle, folder)
+    assert sure["doubt.png"][1] < 0.9 < min(sure["0.png"][1], sure["1.png"][1]), sure
+    for serving in (None, bundle):  # the first model of a device has nothing to differ from
+        queue = QueueConfig(str(tmp_path / f"queue-{serving is None}"))
+        report = perform(asked(bundle, tmp_path, serving, queue, canary=str(folder)))
+        assert (report.canary, report.disagreements) == (3, 0)
+        (item,) = LabelQueue(Path(queue.folder)).items()
+        assert item.reason == "unsure"
+        assert {role: (read.text, read.confidence) for role, read in item.reads.items()} == {"champion": sure["doubt.png"]}
+        assert (Path(queue.folder) / item.image).read_bytes() == png(blurred)
+    lax = QueueConfig(str(tmp_path / "lax"), below=sure["doubt.png"][1])
+    perform(asked(bundle, tmp_path, bundle, lax, canary=str(folder)))
+    assert not (tmp_path / "lax").exists()
+
+
+def read_confidences(bundle: Path, folder: Path) -> dict[str, tuple[str, float]]:
+    """Return what the bundle reads on each crop, and how sure it is."""
+    readings = {path.name: Recognizer(bundle).read(path) for path in folder.iterdir()}
+    return {name: (reading.text, reading.confidence) for name, reading in readings.items()}
 
 
 def test_the_newest_crops_are_taken(tmp_path: Path) -> None:
@@ -134,6 +164,26 @@ def test_a_devices_engine_is_built_then_picked(soft_bundle: Path, tmp_path: Path
     before = (cache / str(report.engine) / "engine.plan").stat().st_mtime_ns
     assert perform(request).engine == report.engine
     assert (cache / str(report.engine) / "engine.plan").stat().st_mtime_ns == before, "the engine was built again"
+
+
+def test_a_look_finds_the_whole_engine_of_this_device_and_builds_none(
+    soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]
+) -> None:
+    fake_tensorrt(version="10.3.0")
+    whole = Path(shutil.copytree(soft_bundle, tmp_path / "bundle"))
+    add_plan(whole, "orin_nx_jp62", precision="fp32", batch=(1, 2, 3))
+    request = asked(whole, tmp_path / "engines", engine="orin_nx_jp62")
+    look = replace(request, look=True)
+    assert perform(look) == TrialReport(0)
+    assert not (tmp_path / "engines").exists()
+    built = perform(request).engine
+    assert perform(look).engine == built
+    fake_tensorrt(version="10.7.0")
+    assert perform(look).engine is None, "an engine of another TensorRT"
+    fake_tensorrt(version="10.3.0")
+    flip(tmp_path / "engines" / str(built) / "engine.plan")
+    assert perform(look).engine is None
+    assert perform(request).engine == perform(look).engine == built
 
 
 def test_a_device_that_is_not_the_target_refuses(soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]) -> None:

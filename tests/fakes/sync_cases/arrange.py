@@ -76,6 +76,11 @@ def edited(**changes: object) -> Callable[[World], object]:
     return lambda world: world.forge(2, lambda m: m.update(changes))
 
 
+def manifest(data: bytes) -> Callable[[World], object]:
+    """Return an arrangement in which version 2's bundle.json is other bytes, tagged as they should be."""
+    return lambda world: world.replace_manifest(2, data)
+
+
 def staged(world: World) -> Path:
     """Return version 2's staging folder, made."""
     folder = world.root / "staging" / world.keys[1]
@@ -151,6 +156,18 @@ def relink(target: str | None) -> Callable[[World], object]:
         (world.root / "current").unlink()
         if target is not None:
             (world.root / "current").symlink_to(target)
+
+    return arrange
+
+
+def with_engine(hurt: Callable[[World], object]) -> Callable[[World], object]:
+    """Return an arrangement in which the device reads with an engine, to which something happens."""
+
+    def arrange(world: World) -> None:
+        world.engine = "orin_nx_jp62"
+        assert world.poll().outcome in ("current", "updated")
+        world.clean()
+        hurt(world)
 
     return arrange
 

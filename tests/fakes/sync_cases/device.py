@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 
-from fakes.sync_cases.arrange import ENDLESS, clock, faulty, flip, little_space, relink, serving_folder, states
+from fakes.sync_cases.arrange import ENDLESS, clock, faulty, flip, little_space, relink, serving_folder, states, with_engine
 from fakes.sync_cases.case import BAD, FAILED, FINE, OUT, SICK, Case
 
 from glyphyard.edge.sync.state import ATTEMPTS
@@ -73,5 +73,24 @@ def device_cases() -> Iterator[Case]:
     gone = lambda w: (serving_folder(w) / "model.onnx").unlink()  # noqa: E731
     yield Case(group, "model.onnx gone", gone, FINE, (2,), start="two")
     yield Case(group, "the whole folder gone", lambda w: shutil.rmtree(serving_folder(w)), FINE, (2,), start="two")
+    group = "engine"
+    of_serving = lambda w: w.engine_folder(serving_folder(w).name)  # noqa: E731
+    for name, hurt in {
+        "gone": lambda w: shutil.rmtree(of_serving(w)),
+        "all gone": lambda w: shutil.rmtree(w.root / "engines"),
+        "flipped": lambda w: flip(of_serving(w) / "engine.plan"),
+        "record flipped": lambda w: flip(of_serving(w) / "engine.json"),
+        "TensorRT upgraded": lambda w: setattr(w, "tensorrt", "10.7.0"),
+    }.items():
+        yield Case(group, name, with_engine(hurt), FINE, (1,), 1, wanted=1)
+        yield Case(
+            group,
+            f"{name}, registry down",
+            with_engine(lambda w, hurt=hurt: (hurt(w), faulty(status=500)(w))),
+            OUT,
+            wanted=1,
+            after=1,
+        )
+    group = "what serves"
     old = lambda w: flip(w.root / "versions" / w.keys[0] / "model.onnx")  # noqa: E731
     yield Case(group, "the old version damaged, then wanted", old, FINE, (1,), 1, "two", 1)

@@ -14,6 +14,7 @@ from fakes.sync_cases.arrange import (
     faulty,
     linked,
     listed,
+    manifest,
     named,
     on_download,
     remove_link,
@@ -106,7 +107,19 @@ def parts(world: World, change: Callable[[bytes], bytes]) -> None:
 def hostile_cases() -> Iterator[Case]:
     """Yield what someone who owns the registry may try."""
     group = "hostile artifact"
-    for name in ("../evil", "/etc/evil", "a/../../evil", "..", "a//b", "..\\evil", "C:evil", "%2e%2e/evil", "a\nb", "x" * 300):
+    for name in (
+        "../evil",
+        "/etc/evil",
+        "a/../../evil",
+        "..",
+        "a//b",
+        "..\\evil",
+        "C:evil",
+        "%2e%2e/evil",
+        "a\nb",
+        "x" * 300,
+        "\ud800",
+    ):
         yield Case(group, f"lists {name[:20]!r}", listed(name), BAD, after=1)
         yield Case(group, f"bundle.json names {name[:20]!r}", named(name), BAD, after=1)
     yield Case(group, "bundle.json names a file that is not there", named("more.bin"), BAD, after=1)
@@ -121,7 +134,12 @@ def hostile_cases() -> Iterator[Case]:
     yield Case(group, "an unknown key", edited(surprise=1), BAD, after=1)
     yield Case(group, "another task", edited(task="segmentation"), BAD, after=1)
     yield Case(group, "no model among its files", lambda w: w.forge(2, lambda m: m["files"].pop("model.onnx")), BAD, after=1)
-    elsewhere = lambda w: setattr(w.registry, "answer", _elsewhere(w.registry.answer))  # noqa: E731
+    yield Case(group, "bundle.json of 100,000 brackets", manifest(ENDLESS), BAD, after=1)
+    half = lambda w: w.registry.versions["2"].tags.update(verdict="\ud800")  # noqa: E731
+    yield Case(group, "a verdict of half a character", half, BAD, mend=lambda w: w.publish())
+    lost = lambda w: setattr(w.registry, "answer", _changed(w.registry.answer, run_id="\ud800"))  # noqa: E731
+    yield Case(group, "a run of half a character", lost, FAILED, mend=lambda w: w.registry.__dict__.pop("answer"))
+    elsewhere = lambda w: setattr(w.registry, "answer", _changed(w.registry.answer, source="file:///etc"))  # noqa: E731
     yield Case(group, "its files lie elsewhere", elsewhere, BAD, after=1, mend=lambda w: w.registry.__dict__.pop("answer"))
     yield Case(
         group, "a link in place of staging", linked(lambda w: w.root / "staging"), FAILED, mend=remove_link(Path("staging"))
@@ -134,11 +152,11 @@ def hostile_cases() -> Iterator[Case]:
     yield Case(group, "a link in place of the state", linked(lambda w: w.root / ".new-state.json"), FINE, (2,))
 
 
-def _elsewhere(answer: Callable[..., tuple[int, object]]) -> Callable[..., tuple[int, object]]:
+def _changed(answer: Callable[..., tuple[int, object]], **fields: str) -> Callable[..., tuple[int, object]]:
     def other(path: str, query: dict[str, str]) -> tuple[int, object]:
         status, value = answer(path, query)
         if isinstance(value, dict) and "model_version" in value:
-            value["model_version"]["source"] = "file:///etc"
+            value["model_version"].update(fields)
         return status, value
 
     return other

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.config import MIB, SyncConfig
-from glyphyard.edge.sync.download import Tampered, download
+from glyphyard.edge.sync.download import Moved, Tampered, download
+from glyphyard.edge.sync.engines import Engines, NoEngine, Say, Trial
 from glyphyard.edge.sync.registry import Refused, Registry, Unreachable, Version
 from glyphyard.edge.sync.service import Service, Unhealthy
 from glyphyard.edge.sync.shelf import Shelf
-from glyphyard.edge.sync.state import ATTEMPTS, Swap, SyncState
-from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest, try_bundle
+from glyphyard.edge.sync.state import ATTEMPTS, Swap, SyncState, one_line
+from glyphyard.edge.sync.trial import Rejected, TrialRequest, try_bundle
 
 FOLLOW = 3  # times that one poll goes after an alias that moves while it downloads
 GOOD = ("current", "updated")
-Say = Callable[[str], None]
-Trial = Callable[[TrialRequest], TrialReport]
-
-
-class Moved(StepFailed):
-    """The alias names another version than the one that is being installed."""
 
 
 class Agent:
@@ -42,12 +37,14 @@ class Agent:
         self._registry = registry or Registry(config.registry, config.credentials())
         self._service = service or Service(config.tell, config.health)
         self.state = SyncState.load(self.shelf.state, config.model, config.alias)
+        self._engines = Engines(self.shelf, self.state, trial, say)
 
     def poll(self) -> SyncState:
         """Do one round and return the state; whatever fails is an outcome, and the model in use stays in use."""
         try:
-            self._recover()
-            outcome, message = self._follow()
+            self._sweep_queue()
+            trouble = self._recover()
+            outcome, message = self._follow(trouble)
         except Unreachable as error:
             outcome, message = "unreachable", self._no_fault(error)
         except (Refused, Rejected, Tampered) as error:
@@ -56,13 +53,15 @@ class Agent:
             outcome, message = "unhealthy", str(error)
         except (GlyphyardError, OSError) as error:
             outcome, message = "failed", self._no_fault(error)
-        self._note(outcome, message)
+        except Exception as error:  # a bug, met by content from outside: the next poll may find other content, a dead agent none
+            outcome, message = "failed", f"{type(error).__name__}: {self._no_fault(error)}"
+        self._note(outcome, one_line(message))
         return self.state
 
     def _no_fault(self, error: Exception) -> str:
         """Say why a poll ended; nobody died, so it does not count against the version."""
         self.state.attempts.pop(self.state.wanted or "", None)
-        return " ".join(str(error).split())
+        return one_line(error)
 
     def forgive(self, key: str) -> bool:
         """Take a version (its key or its number) out of quarantine; True if it was there."""
@@ -84,20 +83,39 @@ class Agent:
         except OSError as error:  # a full disk: the state of before the poll is still there, whole
             self._say(f"cannot write {self.shelf.state} ({error.strerror})")
 
+    def _sweep_queue(self) -> None:
+        with suppress(GlyphyardError, OSError):  # e.g. a disk that is not there: no reason to keep a model from the device
+            if self.config.queue:
+                self.config.queue.open().sweep()
+
     # What a power cut, a full disk or a bad block may have left
 
-    def _recover(self) -> None:
+    def _recover(self) -> NoEngine | None:
+        """Let a whole version serve; return why it has no engine here, which a version to come may mend."""
         self.shelf.prepare()
+        for version, request in self.shelf.asked_to_forgive():
+            if self.forgive(version):
+                self._say(f"version {version} may be tried again")
+            disk.remove(request)  # not before the state is on the disk
+        self._engines.sweep()
         self._finish_swap()
         serving = self.shelf.current()
-        if serving is not None and self.shelf.holds(serving):
-            return
-        spare = self._spare(serving)
-        if spare is not None:
+        if serving is None or not self.shelf.holds(serving):
+            spare = self._spare(serving)
+            if spare is None:
+                return None
             self._say(f"{serving or 'no version'} is damaged or missing; going back to {spare}")
             self.shelf.point(spare)
             self._tell(spare)
             self.state.rollbacks += 1
+            serving = spare
+        try:
+            if self.config.trial.engine and self._engines.refresh(serving, self._request(serving, None)):
+                self._tell(serving)
+        except NoEngine as error:
+            self._say(str(error))
+            return error
+        return None
 
     def _finish_swap(self) -> None:
         swap, serving = self.state.swap, self.shelf.current()
@@ -121,12 +139,15 @@ class Agent:
 
     # What the alias names
 
-    def _follow(self) -> tuple[str, str]:
+    def _follow(self, trouble: NoEngine | None) -> tuple[str, str]:
         for _ in range(FOLLOW):
             version = self._registry.resolve(self.config.model, self.config.alias)
             key, serving = version.key, self.shelf.current()
             self.state.wanted = key
-            if key == serving and self.shelf.holds(key):
+            here = key == serving and self.shelf.holds(key)
+            if trouble and (here or key in self.state.quarantine):
+                raise trouble
+            if here:
                 self.state.confirm(key)
                 self._prune()
                 return "current", f"version {version.number} serves"
@@ -203,8 +224,7 @@ class Agent:
 
     def _request(self, key: str, reference: str | None) -> TrialRequest:
         serving = str(self.shelf.folder(reference)) if reference else None
-        cache = str(self.shelf.root / "engines")
-        return TrialRequest(str(self.shelf.folder(key)), serving, cache, self.config.trial, self.config.queue)
+        return TrialRequest(str(self.shelf.folder(key)), serving, str(self._engines.folder), self.config.trial, self.config.queue)
 
     def _blame(self, key: str, reference: str | None, error: Rejected) -> None:
         if reference is None:  # nothing to compare with: a few more tries, then no more
@@ -277,6 +297,4 @@ class Agent:
         before = next((k for k in reversed(self.state.good) if k != self.shelf.current()), None)
         precious = [key for key in (self.shelf.current(), before, self.state.wanted) if key]
         for key in self.shelf.prune(keep or self.config.keep, precious):
-            engine = self.state.engines.pop(key, None)
-            if engine and engine not in self.state.engines.values() and "/" not in engine:
-                disk.remove(self.shelf.root / "engines" / engine)
+            self._engines.forget(key)

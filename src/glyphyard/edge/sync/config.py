@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
 from glyphyard.core.records import Record
+from glyphyard.edge.queue import LabelQueue
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USERNAME, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
@@ -80,11 +81,16 @@ class MetricsConfig(Record):
 
 @dataclass(frozen=True)
 class QueueConfig(Record):
-    """Where doubtful reads wait for a label; see `glyphyard.edge.queue`."""
+    """Where doubtful reads wait for a label; see `glyphyard.edge.queue`. `below`: a confidence that is less is doubtful."""
 
     folder: str
     max_mib: float = 256.0
     max_age_days: float = 30.0
+    below: float = 0.9
+
+    def open(self) -> LabelQueue:
+        """Return the queue itself."""
+        return LabelQueue(Path(self.folder), self.max_mib, self.max_age_days)
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,10 @@ class SyncConfig(Record):
             "trial.canary_crops": (self.trial.canary_crops, 1, 100_000),
             "metrics.port": (self.metrics.port, 0, 65_535),
         }
+        if self.queue is not None:
+            bounds["queue.max_mib"] = (self.queue.max_mib, 0.001, 1e6)
+            bounds["queue.max_age_days"] = (self.queue.max_age_days, 0.001, 36_500)
+            bounds["queue.below"] = (self.queue.below, 0, 1)
         for name, (value, low, high) in bounds.items():
             if not low <= value <= high:
                 raise BadInput(f"{where}.{name}", f"[GY047] expected {low:g} to {high:g}, found {value:g}")

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import random
+import re
 import select
 import signal
 import sys
@@ -13,11 +14,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from glyphyard.core.errors import ExitCode, GlyphyardError
+from glyphyard.core.errors import BadInput, ExitCode, GlyphyardError
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.agent import GOOD, Agent
 from glyphyard.edge.sync.config import SyncConfig
 from glyphyard.edge.sync.metrics import Board, serve
+from glyphyard.edge.sync.shelf import Shelf
 
 CONFIG = Path("/etc/glyphyard/sync.json")
 Say = Callable[[str], None]
@@ -76,7 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=CONFIG, help="the agent's JSON file (%(default)s); holds no secret")
     parser.add_argument("--once", action="store_true", help="poll once, then end: 0 in sync, 4 not")
     parser.add_argument("--state", action="store_true", help="print the state and end")
-    parser.add_argument("--forgive", metavar="VERSION", help="take a version out of quarantine and end")
+    parser.add_argument(
+        "--forgive", metavar="VERSION", help="take a version out of quarantine (an agent at work: with its next poll)"
+    )
     given = parser.parse_args(arguments)
     try:
         return _main(given)
@@ -94,11 +98,23 @@ def _main(given: argparse.Namespace) -> int:
         print(json.dumps(Agent(config).state.to_json(), indent=2, ensure_ascii=False))
         return ExitCode.OK
     if given.forgive:
-        with disk.only_one(disk.make(Path(config.root)) / "lock"):
-            found = Agent(config).forgive(given.forgive)
-        print(f"version {given.forgive} {'may be tried again' if found else 'was not in quarantine'}")
+        print(_forgive(config, given.forgive))
         return ExitCode.OK
     return run_once(config, _say) if given.once else run_forever(config, _say)
+
+
+def _forgive(config: SyncConfig, version: str) -> str:
+    """Take a version out of quarantine, or ask the agent to that is at work and holds the state; return what was done."""
+    if not re.fullmatch(r"[0-9]{1,12}(-[0-9a-f]{16})?", version):
+        raise BadInput("--forgive", f"expected a version's number or key, found {version!r}", "see `quarantine` in --state")
+    root = disk.make(Path(config.root))
+    try:
+        with disk.only_one(root / "lock"):
+            found = Agent(config).forgive(version)
+    except disk.Busy:
+        Shelf(root).ask_to_forgive(version)
+        return f"version {version} may be tried again with the agent's next poll (SIGHUP polls at once)"
+    return f"version {version} {'may be tried again' if found else 'was not in quarantine'}"
 
 
 def _say(line: str) -> None:

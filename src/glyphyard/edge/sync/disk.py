@@ -22,6 +22,10 @@ class DiskFailed(StepFailed):
     """The device's own disk did not take what was to be written."""
 
 
+class Busy(StepFailed):
+    """Another agent holds the lock."""
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn an `OSError` of the disk into a `DiskFailed` of one line, so that no one takes it for the network's."""
@@ -58,6 +62,12 @@ def write_json(path: Path, value: Any) -> None:
     finally:
         os.close(handle)
     os.replace(temporary, path)
+    sync_folder(path.parent)
+
+
+def touch(path: Path) -> None:
+    """Make an empty file unless it is there."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
     sync_folder(path.parent)
 
 
@@ -108,7 +118,7 @@ def make(folder: Path) -> Path:
 
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
-    """Hold the agent's lock; a second agent is a `StepFailed`. The death of the process lets go."""
+    """Hold the agent's lock; a second agent is `Busy`. The death of the process lets go."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         try:
@@ -116,7 +126,7 @@ def only_one(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-            raise StepFailed(str(path), "another sync agent looks after this folder", "one is enough; stop the other") from None
+            raise Busy(str(path), "another sync agent looks after this folder", "one is enough; stop the other") from None
         yield
     finally:
         os.close(handle)

@@ -21,6 +21,10 @@ class Tampered(StepFailed):
     """A file came whole and is not the one that it should be."""
 
 
+class Moved(StepFailed):
+    """The alias names another version than the one that is being installed."""
+
+
 def download(
     registry: Registry,
     version: Version,
@@ -33,7 +37,7 @@ def download(
     """Fill `staged` and return the checked bundle; what an earlier try brought is used again.
 
     Only files that bundle.json names are fetched. `limit`: bytes of all files. `came(n)` counts bytes, `room(n)` makes
-    room for them or raises, `still()` raises when this version is not wanted any more.
+    room for them or raises, `still()` raises `Moved` when this version is not wanted any more.
     """
     listed, where = registry.files(version), f"{version.model} version {version.number}"
     described = listed.get(MANIFEST)

@@ -220,8 +220,11 @@ class Registry:
 
 def safe_name(name: str) -> bool:
     """True for a relative path of plain names: no `..`, no empty part, nothing that another system reads otherwise."""
-    parts = name.split("/")
-    plain = all(part not in ("", ".", "..") and len(part.encode("utf-8", "replace")) <= 200 for part in parts)
+    try:
+        parts = name.encode("utf-8").split(b"/")
+    except UnicodeEncodeError:  # half of a surrogate pair: no file can have that name
+        return False
+    plain = all(part not in (b"", b".", b"..") and len(part) <= 200 for part in parts)
     return plain and not any(c in '\\:\0"<>|?*%' or ord(c) < 32 for c in name)
 
 

@@ -11,6 +11,7 @@ from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.registry import Version
 
+FORGIVE = "forgive-"
 KEY = re.compile(r"[0-9]{1,12}-[0-9a-f]{16}")
 
 
@@ -74,6 +75,14 @@ class Shelf:
             if other != mine or other.is_symlink():
                 disk.remove(other)
         return disk.make(mine)
+
+    def ask_to_forgive(self, version: str) -> None:
+        """Leave a request for the agent that holds the lock; an empty file whose name says it all is never half written."""
+        disk.touch(self.root / f"{FORGIVE}{version}")
+
+    def asked_to_forgive(self) -> list[tuple[str, Path]]:
+        """Return the versions that somebody asked to forgive, each with the file to remove when that is done."""
+        return [(path.name.removeprefix(FORGIVE), path) for path in sorted(self.root.glob(f"{FORGIVE}*"))]
 
     def shelve(self, version: Version, staged: Path) -> None:
         """Move a verified staging folder to its place."""

@@ -13,6 +13,11 @@ from glyphyard.edge.sync.disk import write_json
 ATTEMPTS = 3  # deaths of agent or device while a version is tried, and downloads with a wrong content
 
 
+def one_line(text: object) -> str:
+    """Return a text, or what an error says, on one line that UTF-8 can hold, whatever a registry put into it."""
+    return " ".join(str(text).encode("utf-8", "backslashreplace").decode("utf-8").split())
+
+
 @dataclass
 class Swap(Record):
     """A swap that no health check has confirmed yet: written before the link moves, so a power cut cannot hide it."""
@@ -47,7 +52,7 @@ class SyncState(Record):
         """Read the state; one that is absent, broken or of another model starts anew (the link says what serves)."""
         try:
             found = cls.from_json(read_json(path), str(path))
-        except (BadInput, RecursionError):
+        except BadInput:
             return cls(model, alias)
         return found if (found.model, found.alias) == (model, alias) else cls(model, alias)
 
@@ -63,7 +68,7 @@ class SyncState(Record):
 
     def condemn(self, key: str, reason: str) -> None:
         """Note that `key` is not to be tried again, and why."""
-        self.quarantine[key] = " ".join(reason.split())[:500]
+        self.quarantine[key] = one_line(reason)[:500]
         self.attempts.pop(key, None)
         self.good = [k for k in self.good if k != key]
 

@@ -21,7 +21,6 @@ from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.core.pixels import read_image
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import Bundle
-from glyphyard.edge.queue import DISAGREEMENT, LabelQueue
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.service import without_secrets
 
@@ -31,13 +30,14 @@ IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 @dataclass(frozen=True)
 class TrialRequest(Record):
-    """A bundle to try, beside the one that serves (None on a fresh device)."""
+    """A bundle to try, beside the one that serves (None on a fresh device); `look`: only find its engine, build and read nothing."""
 
     bundle: str
     serving: str | None
     cache_dir: str
     config: TrialConfig
     queue: QueueConfig | None = None
+    look: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,8 @@ def try_bundle(request: TrialRequest) -> TrialReport:
 
 def perform(request: TrialRequest) -> TrialReport:
     """Open, build or pick the engine, replay the golden crops, read the canary crops; the first that fails is raised."""
+    if request.look:
+        return TrialReport(0, engine=_engine_here(request))
     challenger, engine = _recognizer(Path(request.bundle), request)
     golden = challenger.replay()
     champion = _recognizer(Path(request.serving), request)[0] if request.serving and request.config.canary else None
@@ -98,9 +100,8 @@ def perform(request: TrialRequest) -> TrialReport:
         before = champion.read_many([image for _, image in crops]) if champion else now
         count += len(crops)
         for (path, _), a, b in zip(crops, before, now, strict=True):
-            if a.text != b.text:
-                differing += 1
-                _keep(path, a, b, request)
+            differing += a.text != b.text
+            _offer(path, a, b, request)
     if differing > request.config.max_disagreement * count:
         problem = f"reads {differing} of {count} recent crops otherwise than the model in use"
         raise BadInput("canary", problem, f"at most {request.config.max_disagreement:.0%} may; look at the queue")
@@ -133,6 +134,19 @@ def _recognizer(folder: Path, request: TrialRequest) -> tuple[Any, str | None]:
     return Recognizer(bundle, session=session, replay_golden=False), record.key
 
 
+def _engine_here(request: TrialRequest) -> str | None:
+    """Return the key of the bundle's engine for this device as it is now, None where there is none that is whole."""
+    from glyphyard.edge.device import this_device
+    from glyphyard.edge.engines import cached_engine, engine_key
+    from glyphyard.edge.plan import plan_for
+
+    if request.config.engine is None:
+        return None
+    bundle = Bundle.open(Path(request.bundle))
+    key = engine_key(bundle, plan_for(bundle, request.config.engine), this_device())
+    return key if cached_engine(Path(request.cache_dir) / key) else None
+
+
 def _readable(paths: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray]]:
     """Yield what can be read: a crop that its camera is just writing, or has deleted, is no fault of the bundle."""
     for path in paths:
@@ -142,12 +156,11 @@ def _readable(paths: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray]]:
             continue
 
 
-def _keep(path: Path, before: Reading, now: Reading, request: TrialRequest) -> None:
+def _offer(path: Path, before: Reading, now: Reading, request: TrialRequest) -> None:
     if request.queue is None:
         return
-    queue = LabelQueue(Path(request.queue.folder), request.queue.max_mib, request.queue.max_age_days)
     with suppress(OSError, GlyphyardError):  # the queue is for later; the trial is for now
-        queue.add(path.read_bytes(), {"champion": before, "challenger": now}, DISAGREEMENT)
+        request.queue.open().offer(path.read_bytes(), before, now, request.queue.below)
 
 
 def main() -> int:
