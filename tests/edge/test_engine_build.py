@@ -24,7 +24,7 @@ from glyphyard.core.files import sha256_file, write_json
 from glyphyard.core.targets import TARGETS
 from glyphyard.edge import Bundle, Recognizer, open_engine
 from glyphyard.edge.engine_build import build
-from glyphyard.edge.engines import KEPT, Judged, engine_key, provider_options
+from glyphyard.edge.engines import KEPT, Judged, Unready, engine_key, provider_options
 from glyphyard.edge.plan import describe_plan, plan_for, plan_name
 from glyphyard.edge.trtexec import build_command
 
@@ -257,8 +257,10 @@ def test_int8_needs_a_pass_once(bundle: Path, tmp_path: Path, fake_tensorrt: Dev
     def judge(outcome: str) -> Callable[[object], Judged]:
         return lambda session: judged.append(session) or Judged(outcome, "plates", {"exact_match": 0.9})  # type: ignore[func-returns-value]
 
-    with pytest.raises(StepFailed, match="INT8"):
-        build(bundle, "orin_nx_jp62", tmp_path / "cache", quiet)
+    said: list[str] = []
+    with pytest.raises(Unready, match="--suite"):
+        build(bundle, "orin_nx_jp62", tmp_path / "cache", said.append)
+    assert said == [], "minutes went into an engine that could not be kept"
     for outcome in ("FAIL", "INSUFFICIENT_DATA"):
         with pytest.raises(StepFailed, match=outcome):
             build(bundle, "orin_nx_jp62", tmp_path / "cache", quiet, judge=judge(outcome))

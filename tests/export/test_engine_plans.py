@@ -124,6 +124,19 @@ def test_int8_takes_its_scales_from_training_crops_and_says_so() -> None:
     assert {"LogSoftmax", "Conv"} <= {node.op_type for node in model.graph.node}
 
 
+def test_int8_targets_share_one_graph_from_the_most_crops_that_any_of_them_wants() -> None:
+    for few, many in ((16, 64), (64, 16)):
+        files, _ = plans(
+            [
+                {"name": "orin_nx_jp62", "precision": "int8", "calibration": few},
+                {"name": "thor_jp7", "calibration": 512},
+                {"name": "x86_trt11", "precision": "int8", "calibration": many},
+            ]
+        )
+        found = [json.loads(files[f"targets/{name}.json"])["calibration"]["crops"] for name in ("orin_nx_jp62", "x86_trt11")]
+        assert found == [64, 64]
+
+
 def test_scales_that_spoil_the_reading_refuse_the_plan() -> None:
     black = exported(lambda count: [np.zeros((32, 128), np.uint8)] * count)
     with pytest.raises(StepFailed, match=r"int8 graph (reads|differs)"):

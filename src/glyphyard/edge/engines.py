@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glyphyard.core.errors import BadInput, GlyphyardError
+from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.core.files import fingerprint, make_folder, sha256_bytes
 from glyphyard.core.records import Record
 from glyphyard.core.targets import target_named
@@ -63,6 +63,24 @@ class EngineRecord(Record):
     verdict: str | None = None
     suite: str | None = None
     figures: dict[str, Any] = field(default_factory=dict)
+
+
+class Unready(StepFailed):
+    """This device cannot run an engine, or not yet, for a reason that no model is to blame for."""
+
+
+def native_device(target: str) -> Device:
+    """Return this device if it can both build and read with a target's engines; `Unready` where it cannot."""
+    try:
+        device = this_device()
+        check_device(device, target_named(target))
+    except GlyphyardError as error:
+        raise Unready(error.where, error.problem, error.remedy) from error
+    if device.trtexec:
+        problem = "can build engines (trtexec) but not read with them (no tensorrt in its Python)"
+        remedy = 'leave trial.engine out; with trial.providers ["TensorrtExecutionProvider"] ONNX Runtime reads on TensorRT'
+        raise Unready("this device", problem, remedy)
+    return device
 
 
 def default_cache() -> Path:

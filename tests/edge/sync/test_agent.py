@@ -10,6 +10,7 @@ import pytest
 from fakes.power import cut_power
 from fakes.sync_world import World
 
+from glyphyard.edge.engines import Unready
 from glyphyard.edge.sync.config import Credentials
 from glyphyard.edge.sync.state import ATTEMPTS
 from glyphyard.edge.sync.trial import TrialReport, TrialRequest
@@ -107,6 +108,29 @@ def test_an_engine_goes_with_its_version(world: World) -> None:
         assert len(kept) == 2
     finally:
         world.trial = before  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(("baseline", "serves"), [("empty", None), ("one", 1)])
+def test_a_device_that_is_not_ready_condemns_no_version(world: World, baseline: str, serves: int | None) -> None:
+    world.fresh(baseline)
+    world.registry.point("champion", 2)
+    ready: list[bool] = []
+
+    def trial(request: TrialRequest) -> TrialReport:
+        if not ready:
+            raise Unready("trial", "the INT8 engine has to pass a suite before it is used")
+        return TrialReport(1)
+
+    agent = world.agent()
+    agent._trial = trial
+    for _ in range(ATTEMPTS + 2):
+        state = agent.poll()
+        assert (state.outcome, state.quarantine) == ("failed", {})
+        assert "INT8" in state.message
+        assert world.serving() == serves
+    ready.append(True)
+    assert agent.poll().outcome == "updated"
+    assert world.serving() == 2
 
 
 def test_a_bad_version_waits_in_quarantine_until_it_is_forgiven(world: World) -> None:
