@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,8 @@ def _own_folder(common: Path, key: str) -> Path:
     """Make or find a model's folder in `common`, and let those go that were opened longest ago."""
     folder = make_folder(common / key)
     os.utime(folder)
-    others = [p for p in common.iterdir() if p.is_dir() and p != folder]
-    for old in sorted(others, key=lambda p: p.stat().st_mtime_ns, reverse=True)[KEPT - 1 :]:
-        shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):  # another process may be tidying, too
+        others = [p for p in common.iterdir() if p.is_dir() and p != folder]
+        for old in sorted(others, key=lambda p: p.stat().st_mtime_ns, reverse=True)[KEPT - 1 :]:
+            shutil.rmtree(old, ignore_errors=True)
     return folder

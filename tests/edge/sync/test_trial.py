@@ -176,7 +176,7 @@ def test_a_device_that_is_not_ready_is_no_fault_of_the_bundle(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("GLYPHYARD_TRTEXEC", raising=False)
-    with pytest.raises(Unready, match="TensorRT"):  # this machine has none
+    with pytest.raises(Unready):  # this machine is no Orin
         try_bundle(asked(bundle, tmp_path, engine="orin_nx_jp62"))
 
 
