@@ -24,7 +24,7 @@ from glyphyard.core.files import sha256_file, write_json
 from glyphyard.core.targets import TARGETS
 from glyphyard.edge import Bundle, Recognizer, open_engine
 from glyphyard.edge.engine_build import build
-from glyphyard.edge.engines import Judged, engine_key
+from glyphyard.edge.engines import KEPT, Judged, Unready, engine_key, provider_options
 from glyphyard.edge.plan import describe_plan, plan_for, plan_name
 from glyphyard.edge.trtexec import build_command
 
@@ -257,8 +257,10 @@ def test_int8_needs_a_pass_once(bundle: Path, tmp_path: Path, fake_tensorrt: Dev
     def judge(outcome: str) -> Callable[[object], Judged]:
         return lambda session: judged.append(session) or Judged(outcome, "plates", {"exact_match": 0.9})  # type: ignore[func-returns-value]
 
-    with pytest.raises(StepFailed, match="INT8"):
-        build(bundle, "orin_nx_jp62", tmp_path / "cache", quiet)
+    said: list[str] = []
+    with pytest.raises(Unready, match="--suite"):
+        build(bundle, "orin_nx_jp62", tmp_path / "cache", said.append)
+    assert said == [], "minutes went into an engine that could not be kept"
     for outcome in ("FAIL", "INSUFFICIENT_DATA"):
         with pytest.raises(StepFailed, match=outcome):
             build(bundle, "orin_nx_jp62", tmp_path / "cache", quiet, judge=judge(outcome))
@@ -371,3 +373,39 @@ def test_an_engine_wants_crops_of_its_size(bundle: Path, tmp_path: Path, fake_te
     session = open_engine(bundle, "orin_nx_jp62", cache_dir=tmp_path / "cache")
     with pytest.raises(BadInput, match="expected crops"):
         session.run(np.zeros((1, 1, 16, 128), np.float32))
+
+
+PROVIDER = ("TensorrtExecutionProvider", "CPUExecutionProvider")
+
+
+def test_onnxruntimes_engines_of_another_model_lie_elsewhere(bundle: Path, tmp_path: Path, fake_tensorrt: Device) -> None:
+    """ONNX Runtime names an engine after the graph without its weights: in one folder the old ones would run."""
+
+    def folder(of: Path = bundle, **changes: object) -> str:
+        opened, plan = Bundle.open(of), replace(PLAN, **changes)  # type: ignore[arg-type]
+        first, second = provider_options(opened, plan, PROVIDER, tmp_path / "cache")
+        assert second == {}
+        assert Path(first["trt_engine_cache_path"]).is_dir()
+        return str(first["trt_engine_cache_path"])
+
+    fake_tensorrt()
+    changed = Path(shutil.copytree(bundle, tmp_path / "weights"))
+    (changed / "model.onnx").write_bytes((changed / "model.onnx").read_bytes() + b"\x72\x00")
+    rehash(changed)
+    folders = [folder(), folder(changed), folder(precision="fp32"), folder(batch=[1, 2, 3]), folder(workspace_mb=7)]
+    fake_tensorrt(version="10.7.0")
+    folders.append(folder())
+    assert len(set(folders)) == len(folders)
+    fake_tensorrt()
+    assert folder() == folders[0], "the second start builds again"
+    for size in range(2, KEPT + 2):
+        kept = folder(batch=[1, 1, size])
+    there = [p for p in Path(kept).parent.iterdir() if p.is_dir()]
+    assert len(there) == KEPT
+    assert Path(kept) in there
+
+
+def test_onnxruntime_has_no_int8_of_ours(bundle: Path, tmp_path: Path) -> None:
+    for precision, half in (("fp32", False), ("fp16", True), ("int8", True)):
+        plan = replace(PLAN, precision=precision)
+        assert provider_options(Bundle.open(bundle), plan, PROVIDER, tmp_path)[0]["trt_fp16_enable"] is half

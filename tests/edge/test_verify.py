@@ -10,10 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from plans import add_plan
 
+from glyphyard.edge import verify as verify_module
 from glyphyard.edge.__main__ import main
+from glyphyard.edge.session import OnnxSession
+from glyphyard.edge.verify import Row
 
 Device = Callable[..., None]
 ROOT = Path(__file__).parents[2]
@@ -67,6 +71,35 @@ def test_verify_puts_all_readers_side_by_side(
     monkeypatch.setenv("FAKE_TENSORRT_WRONG_BATCH", "3")
     assert main([*options, "--json"]) == 4
     assert sum("batch 3" in row["golden"] for row in json.loads(capsys.readouterr().out)) == 2
+
+
+def test_onnxruntime_is_judged_by_the_precision_that_it_runs_in(
+    soft_bundle: Path, tmp_path: Path, fake_tensorrt: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_tensorrt()
+    bundle = Path(shutil.copytree(soft_bundle, tmp_path / "bundle"))
+    add_plan(bundle, "orin_nx_jp62", precision="int8", batch=(1, 2, 3))
+    apart = [0.0]
+
+    class Off(OnnxSession):
+        """What answers in the provider's place: the right strings, with numbers that are off by so much."""
+
+        def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
+            found = super().run(batch_NCHW)
+            found[..., 0] -= apart[0]
+            return found
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["TensorrtExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(verify_module, "open_engine", lambda opened, *rest, **more: Off.of(opened))
+
+    def row() -> Row:
+        rows = verify_module.verify(bundle, "orin_nx_jp62", tmp_path / "cache", lambda line: None)
+        return next(row for row in rows if row.reader == "ONNX Runtime TensorRT")
+
+    monkeypatch.setattr(verify_module, "_with_engine", lambda *rest: Row("engine", "fp32", "holds"))
+    assert (row().precision, row().golden) == ("fp16", "holds")
+    apart[0] = 0.3
+    assert "differs by" in row().golden, "an INT8 engine's tolerance was allowed"
 
 
 @pytest.mark.parametrize("python", [True, False], ids=["python", "trtexec"])

@@ -124,6 +124,19 @@ def test_int8_takes_its_scales_from_training_crops_and_says_so() -> None:
     assert {"LogSoftmax", "Conv"} <= {node.op_type for node in model.graph.node}
 
 
+def test_int8_targets_share_one_graph_from_the_most_crops_that_any_of_them_wants() -> None:
+    for few, many in ((16, 64), (64, 16)):
+        files, _ = plans(
+            [
+                {"name": "orin_nx_jp62", "precision": "int8", "calibration": few},
+                {"name": "thor_jp7", "calibration": 512},
+                {"name": "x86_trt11", "precision": "int8", "calibration": many},
+            ]
+        )
+        found = [json.loads(files[f"targets/{name}.json"])["calibration"]["crops"] for name in ("orin_nx_jp62", "x86_trt11")]
+        assert found == [64, 64]
+
+
 def test_scales_that_spoil_the_reading_refuse_the_plan() -> None:
     black = exported(lambda count: [np.zeros((32, 128), np.uint8)] * count)
     with pytest.raises(StepFailed, match=r"int8 graph (reads|differs)"):
@@ -172,6 +185,64 @@ SPOILT: dict[str, tuple[str, str, ModelProto]] = {
         broken(kind="ScatterND", inputs=["input", "one", "four"], settings={"reduction": "add"}),
     ),
 }
+
+
+def made_by_a_node(k: int) -> ModelProto:
+    """Return a TopK whose K comes from a Constant node, as PyTorch exports it."""
+    model = broken(kind="TopK", inputs=["input", "k"])
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.array([k], np.int64))))
+    return model
+
+
+def top_k(k: int) -> ModelProto:
+    return broken(kind="TopK", inputs=["input", "k"], weights={"k": np.array([k], np.int64)})
+
+
+def grid_sample(*spatial: int) -> ModelProto:
+    grid = np.zeros((1, *spatial, len(spatial)), np.float32)
+    return broken(
+        kind="GridSample", inputs=["v", "grid"], weights={"v": np.zeros((1, 1, *spatial), np.float32), "grid": grid}, opset=20
+    )
+
+
+def reshaped_grid_sample(*spatial: int) -> ModelProto:
+    """Return a GridSample of something whose rank only inference knows."""
+    model, axes = grid_sample(*spatial), [1, 1, *spatial]
+    model.graph.node[0].input[0] = "reshaped"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(axes, np.int64), "axes"))
+    model.graph.node.insert(0, helper.make_node("Reshape", ["v", "axes"], ["reshaped"]))
+    return model
+
+
+def deform_conv(*pads: int) -> ModelProto:
+    return broken(kind="DeformConv", inputs=["input", "w", "w"], settings={"pads": list(pads)} if pads else {}, opset=19)
+
+
+LIMITS: dict[str, tuple[ModelProto, ModelProto]] = {
+    "K": (top_k(5000), top_k(3840)),
+    "K of a node": (made_by_a_node(3841), made_by_a_node(5)),
+    "axes of a grid": (grid_sample(2, 2, 2), grid_sample(2, 2)),
+    "axes that are inferred": (reshaped_grid_sample(2, 2, 2), reshaped_grid_sample(2, 2)),
+    "pads": (deform_conv(1, 1, 0, 1), deform_conv(1, 0, 1, 0)),
+    "no pads": (deform_conv(1, 1, 0, 1), deform_conv()),
+}
+
+
+@pytest.mark.parametrize("target", ["orin_nx_jp62", "thor_jp7", "x86_trt11"])
+@pytest.mark.parametrize("what", LIMITS)
+def test_what_is_beyond_an_operators_limits_is_found_and_what_is_within_is_not(what: str, target: str) -> None:
+    beyond, within = ([f.code for f in lint(model, TARGETS[target]) if f.severity == "error"] for model in LIMITS[what])
+    assert (beyond, within) == (["TRT11"], [])
+
+
+UNSUPPORTED = """AffineGrid BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor CenterCropPad Col2Im Compress ImageDecoder MaxUnpool
+RegexFullMatch"""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_no_tensorrt_has_is_refused_everywhere(target: str) -> None:
+    for kind in UNSUPPORTED.split():
+        assert "TRT03" in {f.code for f in lint(broken(kind=kind, inputs=["input"]), TARGETS[target])}, kind
 
 
 @pytest.mark.parametrize("what", SPOILT)

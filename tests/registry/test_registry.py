@@ -285,6 +285,86 @@ def test_without_a_reason_nothing_moves(world: World, why: str) -> None:
         rollback("reader", world.tracking, by="anna", why=why)
 
 
+@pytest.mark.parametrize("option", ["by", "why"])
+def test_a_trail_that_no_tag_can_hold_moves_nothing(world: World, option: str) -> None:
+    words = {"by": "anna", "why": "better"} | {option: "x" * 120_000}
+    for move in (lambda: promote("reader", "1", world.tracking, **words), lambda: rollback("reader", world.tracking, **words)):
+        with pytest.raises(BadInput, match=f"--{option} has 120000 characters"):
+            move()
+
+
+@pytest.fixture
+def three(world: World, request: pytest.FixtureRequest) -> str:
+    """A model with versions 1, 2 and 3 that only their tags call good; 2 is champion, 1 the previous one."""
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
+    with connected(world.tracking) as client:
+        client.create_registered_model(name)
+        for _ in range(3):
+            client.create_model_version(name, "runs:/x/y", tags={"verdict": "PASS"})
+        client.set_registered_model_alias(name, "previous", "1")
+        client.set_registered_model_alias(name, "champion", "2")
+    return name
+
+
+@pytest.fixture
+def any_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["glyphyard.registry.promote"], "check_evidence", lambda client, version: None)
+
+
+@pytest.mark.usefixtures("any_evidence")
+@pytest.mark.parametrize("call", ["audit", "previous", "champion"])
+def test_a_move_that_breaks_leaves_aliases_and_trail_as_they_were(
+    world: World, three: str, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    from mlflow import MlflowClient
+
+    names = {"audit": "set_registered_model_tag"}
+    real = getattr(MlflowClient, names.get(call, "set_registered_model_alias"))
+    before = aliases_of(world, three)
+
+    def breaks(self: Any, model: str, key: str, value: str) -> None:
+        if key.startswith(call) and value != "1":  # "1" puts the previous one back
+            raise OSError("the line is cut")
+        real(self, model, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, names.get(call, "set_registered_model_alias"), breaks)
+        with pytest.raises(StepFailed):
+            promote(three, "3", world.tracking, by="ben", why="better")
+    assert aliases_of(world, three) == before
+    assert history(world.tracking, three) == []
+    promote(three, "3", world.tracking, by="ben", why="better", say=lambda line: None)
+    assert aliases_of(world, three) == {"champion": "3", "previous": "2"}
+    assert [(p.version, p.done) for p in history(world.tracking, three)] == [("3", True)]
+
+
+@pytest.mark.usefixtures("any_evidence")
+def test_a_champion_that_moved_unheard_has_its_entry(world: World, three: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    real = MlflowClient.set_registered_model_alias
+
+    def answer_lost(self: Any, model: str, alias: str, version: str) -> None:
+        real(self, model, alias, version)
+        if alias == "champion":
+            raise OSError("the answer is lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_registered_model_alias", answer_lost)
+        with pytest.raises(StepFailed):
+            promote(three, "3", world.tracking, by="ben", why="better")
+    assert aliases_of(world, three)["champion"] == "3"
+    last = history(world.tracking, three)[-1]
+    assert (last.by, last.from_version, last.version, last.done) == ("ben", "2", "3", False)
+
+
+def test_rollback_looks_at_the_evidence_too(world: World, three: str) -> None:
+    with pytest.raises(BadInput, match="no run"):
+        rollback(three, world.tracking, by="anna", why="hope")
+    assert aliases_of(world, three)["champion"] == "2"
+    assert history(world.tracking, three) == []
+
+
 def test_a_champion_that_moves_while_one_decides_is_not_moved_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = a_recipe("race")
     for i in (1, 2, 3):

@@ -79,6 +79,7 @@ def _history(model: str | None, tracking: Tracking, as_json: bool) -> None:
     for move in () if as_json else moves:
         click.echo(
             f"{move.when}  {move.action:<8} {move.from_version or '–'} → {move.version}  {move.by}: {move.why}  (run {move.run_id or '?'})"
+            + ("" if move.done else "  (begun; whether it was done is not known)")
         )
 
 

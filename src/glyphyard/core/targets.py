@@ -15,7 +15,7 @@ from glyphyard.core.errors import BadInput
 
 PRECISIONS = ("fp32", "fp16", "int8")
 
-# No TensorRT can do these, or only with shapes that are known while it builds.
+# No TensorRT can do these (operators.md of 10.15 says N), or only with shapes that are known while it builds.
 NEVER = frozenset(
     [
         "DynamicQuantizeLinear",
@@ -50,28 +50,26 @@ NEVER = frozenset(
         "HannWindow",
         "HammingWindow",
         "BlackmanWindow",
+        "AffineGrid",
+        "BitShift",
+        "BitwiseAnd",
+        "BitwiseOr",
+        "BitwiseXor",
+        "BitwiseNot",
+        "CenterCropPad",
+        "Col2Im",
+        "Compress",
+        "ImageDecoder",
+        "MaxUnpool",
+        "RegexFullMatch",
+        "StringConcat",
+        "StringSplit",
     ]
 )
 # TensorRT has control flow; a reader that needs it has an output whose length depends on the data.
 CONTROL_FLOW = frozenset("If Loop Scan NonZero".split())  # noqa: SIM905
 YOUNGER_THAN_8_5 = frozenset(
-    [
-        "LayerNormalization",
-        "GroupNormalization",
-        "Gelu",
-        "Mish",
-        "BitwiseAnd",
-        "BitwiseOr",
-        "BitwiseXor",
-        "BitwiseNot",
-        "IsInf",
-        "Hardmax",
-        "Compress",
-        "MaxUnpool",
-        "DeformConv",
-        "Col2Im",
-        "CenterCropPad",
-    ]
+    ["LayerNormalization", "GroupNormalization", "Gelu", "Mish", "IsInf", "Hardmax", "DeformConv"]  # this one since 10.1
 )
 
 
@@ -82,7 +80,7 @@ class TensorRt:
     `precision_by`: "flags" (the builder chooses among kernels that a flag allows) or "graph" (strongly typed: the types in
     the ONNX are the types of the engine). `lost_options` are trtexec's, without dashes; `explicit_batch`: networks have to
     be made with that flag. `build_only`: the option for building without running. `lstm_layout`: the only layout of an ONNX
-    LSTM (0: time first).
+    LSTM (0: time first). `max_top_k`: the largest K of a TopK. `grid_sample_rank`: how many axes a GridSample's input has.
     """
 
     series: str
@@ -96,6 +94,7 @@ class TensorRt:
     lstm_layout: int = 0
     resize_modes: tuple[str, ...] = ("nearest", "linear")
     max_top_k: int = 3840
+    grid_sample_rank: int = 4
 
     @property
     def major(self) -> int:

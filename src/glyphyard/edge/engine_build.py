@@ -15,7 +15,7 @@ from glyphyard.core.files import atomic_folder, atomic_path, make_folder, sha256
 from glyphyard.core.targets import Target, target_named
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.device import Device, check_device, this_device
-from glyphyard.edge.engines import ENGINE, RECORD, RECORD_VERSION, EngineRecord, Judged, cached_engine, engine_key
+from glyphyard.edge.engines import ENGINE, RECORD, RECORD_VERSION, EngineRecord, Judged, Unready, cached_engine, engine_key
 from glyphyard.edge.native import NativeSession
 from glyphyard.edge.native_build import build_with_python
 from glyphyard.edge.plan import BuildPlan, plan_for
@@ -40,7 +40,8 @@ def build(
 ) -> EngineRecord:
     """Build this device's engine of a bundle, or find it in the cache; replay the golden vectors on it either way.
 
-    `precision`: another one than the plan's. `judge` measures it on a held-out set; anything but PASS refuses the engine, and an INT8 engine needs that PASS once.
+    `precision`: another one than the plan's. `judge` measures it on a held-out set; anything but PASS refuses the engine.
+    An INT8 engine needs that PASS once: with neither `judge` nor a judged one in the cache it is `Unready`, and nothing is built.
     `again`: build even if there is one. A wrong bundle, target or device is a `BadInput`; an engine that cannot be built,
     reads otherwise than it should or does not pass is a `StepFailed`, and nothing of it stays in the cache but timings.
     """
@@ -51,6 +52,10 @@ def build(
     folder = make_folder(Path(cache_dir)) / engine_key(opened, plan, device)
     with _alone(folder):
         found = None if again else cached_engine(folder)
+        if plan.precision == "int8" and judge is None and (found is None or found[0].verdict != PASS):
+            judging = f"glyphyard engine build {opened.folder} --target {target} --suite … --dataset … --cache {cache_dir}"
+            problem = f"the INT8 engine of {opened.folder.name} has to pass a suite before it is used"
+            raise Unready(f"engine for {target}", problem, f"judge it here, once: {judging}; or export with precision fp16")
         if found is not None:
             record = _prove_again(opened, plan, device, found, folder, judge)
             say(f"engine: {target} was built before ({record.key}), golden strings hold")
@@ -131,9 +136,6 @@ def _prove(
             raise StepFailed(
                 f"engine for {plan.target}", f"suite {record.suite}: {record.verdict}", "nothing was kept; use another precision"
             )
-        if plan.precision == "int8" and record.verdict != PASS:
-            remedy = "build it with --suite and --dataset, or plan for fp16"
-            raise StepFailed(f"engine for {plan.target}", "an INT8 engine has to pass a suite before it is used", remedy)
         return record if record.speed else replace(record, speed=_speed(session, plan))
     finally:
         if isinstance(session, NativeSession):

@@ -104,7 +104,8 @@ class OnnxSession:
             raise BadInput(self._where, problem, "the alphabet of bundle.json is not the model's; export it again")
 
 
-def _onnxruntime() -> Any:
+def onnxruntime() -> Any:
+    """Import ONNX Runtime; its absence is a `BadInput` that says where it comes from."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -115,7 +116,7 @@ def _onnxruntime() -> Any:
 def _open(
     model: bytes, where: str, providers: list[str], threads: int, provider_options: Sequence[Mapping[str, Any]] | None
 ) -> Any:
-    ort = _onnxruntime()
+    ort = onnxruntime()
     offered = ort.get_available_providers()
     if missing := [p for p in providers if p not in offered]:
         raise BadInput("providers", f"this onnxruntime has no {missing}, only {offered}", "choose one of them")

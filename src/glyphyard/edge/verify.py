@@ -10,7 +10,7 @@ from glyphyard.core.errors import GlyphyardError
 from glyphyard.core.targets import target_named
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.engine_build import build
-from glyphyard.edge.engines import open_engine
+from glyphyard.edge.engines import open_engine, provider_precision
 from glyphyard.edge.manifest import CPU_MODEL
 from glyphyard.edge.plan import TOLERANCES, BuildPlan, plan_for
 from glyphyard.edge.replay import replay, time_session
@@ -70,7 +70,7 @@ def _with_onnxruntime(bundle: Bundle, plan: BuildPlan, name: str, provider: str,
         return  # a device may have TensorRT alone
     if provider not in onnxruntime.get_available_providers():
         return
-    precision = plan.precision if name == "TensorRT" else "fp32"
+    precision = provider_precision(plan) if name == "TensorRT" else "fp32"
     reader = f"ONNX Runtime {name}"
     try:
         session = open_engine(bundle, plan.target, (provider,), cache_dir=cache_dir)

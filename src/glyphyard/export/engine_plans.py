@@ -23,7 +23,6 @@ from glyphyard.edge.session import OnnxSession
 from glyphyard.export.lint import lint, refuse
 from glyphyard.export.precision import fp32_nodes, to_fp16, to_qdq
 from glyphyard.recipe.run import ExportConfig
-from glyphyard.recipe.targets import TargetConfig
 
 GRAPHS = {"fp16": "targets/model_fp16.onnx", "int8": "targets/model_int8.onnx"}
 
@@ -47,11 +46,13 @@ def target_files(exported: Exported, config: ExportConfig, say: Callable[[str], 
     """Return the bundle's files for the recipe's targets by name; a graph that a target cannot run is a `StepFailed`."""
     files: dict[str, bytes] = {}
     calibrations: dict[str, dict[str, Any]] = {}
+    # One INT8 graph serves all targets: as many crops as the most careful of them asks for.
+    most_crops = max((t.calibration for t in config.targets if t.chosen_precision() == "int8"), default=0)
     for wanted in config.targets:
         target, precision = target_named(wanted.name, "export.targets"), wanted.chosen_precision()
         graph = _graph_of(target, precision)
         if graph != MODEL and graph not in files:
-            files[graph], calibrations[graph] = _converted(exported, precision, wanted, say)
+            files[graph], calibrations[graph] = _converted(exported, precision, most_crops, say)
         model = exported.model if graph == MODEL else _parse(files[graph])
         findings = lint(model, target, wanted.dla)
         refuse(findings, target)
@@ -87,12 +88,10 @@ def _parse(data: bytes) -> ModelProto:
     return model
 
 
-def _converted(
-    exported: Exported, precision: str, wanted: TargetConfig, say: Callable[[str], None]
-) -> tuple[bytes, dict[str, Any]]:
+def _converted(exported: Exported, precision: str, crop_count: int, say: Callable[[str], None]) -> tuple[bytes, dict[str, Any]]:
     calibration: dict[str, Any] = {}
     if precision == "int8":
-        crops = exported.training_crops(wanted.calibration)
+        crops = exported.training_crops(crop_count)
         say(f"export: int8 scales from {len(crops)} training crops")
         calibration = {
             "split": "train",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from onnx import ModelProto, NodeProto, TensorProto, helper
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from glyphyard.core.errors import StepFailed
 from glyphyard.core.targets import Target
@@ -121,6 +122,32 @@ def _constants(case: _Case) -> Iterator[LintFinding]:
             yield LintFinding("TRT08", "error", f"{_name(node)} reduces while it scatters")
 
 
+def _top_k(case: _Case) -> Iterator[LintFinding]:
+    for node in _nodes(case.model, "TopK"):
+        k = _constant(case.model, node.input[1]) if len(node.input) > 1 else None
+        if k is not None and k.size and int(k.max()) > (most := case.target.tensorrt.max_top_k):
+            yield LintFinding("TRT11", "error", f"{_name(node)} takes the best {int(k.max())}, it can at most {most}")
+
+
+def _grid_sample(case: _Case) -> Iterator[LintFinding]:
+    if not any(_nodes(case.model, "GridSample")):
+        return
+    graph, wanted = shape_inference.infer_shapes(case.model).graph, case.target.tensorrt.grid_sample_rank
+    known = [value for value in (*graph.input, *graph.value_info) if value.type.tensor_type.HasField("shape")]
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in known}
+    ranks |= {weight.name: len(weight.dims) for weight in graph.initializer}
+    for node in _nodes(case.model, "GridSample"):
+        if (rank := ranks.get(node.input[0], wanted)) != wanted:
+            yield LintFinding("TRT11", "error", f"{_name(node)} samples an input of {rank} axes, it can {wanted} only")
+
+
+def _deform_conv(case: _Case) -> Iterator[LintFinding]:
+    for node in _nodes(case.model, "DeformConv"):
+        pads = list(_settings(node).get("pads", ()))
+        if pads[: len(pads) // 2] != pads[len(pads) // 2 :]:
+            yield LintFinding("TRT11", "error", f"{_name(node)} pads {pads}; begin and end of an axis have to be the same")
+
+
 def _dla(case: _Case) -> Iterator[LintFinding]:
     if case.dla is not None:
         others = sorted({node.op_type for node in case.model.graph.node} - ON_A_DLA)
@@ -140,6 +167,16 @@ def _nodes(model: ModelProto, *kinds: str) -> Iterator[NodeProto]:
     return (node for node in model.graph.node if node.op_type in kinds)
 
 
+def _constant(model: ModelProto, name: str) -> np.ndarray | None:
+    """Return what an initializer or a Constant node holds, None for what is computed."""
+    for weight in model.graph.initializer:
+        if weight.name == name:
+            return numpy_helper.to_array(weight)
+    made = next((n for n in _nodes(model, "Constant") if n.output[0] == name), None)
+    values = [v for k, v in _settings(made).items() if k in ("value", "value_int", "value_ints")] if made else []
+    return next((numpy_helper.to_array(v) if isinstance(v, TensorProto) else np.asarray(v) for v in values), None)
+
+
 def _settings(node: NodeProto) -> dict[str, Any]:
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}
 
@@ -148,7 +185,10 @@ def _name(node: NodeProto) -> str:
     return node.name or node.output[0]
 
 
-RULES: tuple[Rule, ...] = (_opset, _ir, _operators, _lstm, _resize, _shapes, _types, _constants, _dla, _shape_arithmetic)
+RULES: tuple[Rule, ...] = (
+    *(_opset, _ir, _operators, _lstm, _resize, _shapes, _types, _constants, _top_k, _grid_sample, _deform_conv),
+    *(_dla, _shape_arithmetic),
+)
 
 
 def lint(model: ModelProto, target: Target, dla: int | None = None) -> list[LintFinding]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,12 +16,16 @@ from glyphyard.registry.tracking import Tracking, connected
 from glyphyard.registry.turn import one_at_a_time
 
 CHAMPION, PREVIOUS = "champion", "previous"
+LONGEST_WHY, LONGEST_BY = 1000, 200  # characters: an entry of the trail is one tag, and databases bound those
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Promotion(Record):
-    """One move of `champion`, as it stands in the audit trail (tags `audit.<time>` of the registered model)."""
+    """One move of `champion`, as it stands in the audit trail (tags `audit.<time>` of the registered model).
+
+    It is written before the alias moves; without `done` nobody knows whether it did (the registry fell silent just then).
+    """
 
     action: str
     model_name: str
@@ -32,6 +36,7 @@ class Promotion(Record):
     why: str
     run_id: str | None = None
     from_run_id: str | None = None
+    done: bool = True
 
 
 def promote(model_name: str, version: str, tracking: Tracking, *, by: str, why: str, say: Say = print) -> Promotion:
@@ -40,7 +45,7 @@ def promote(model_name: str, version: str, tracking: Tracking, *, by: str, why: 
     Its verdict must be a PASS, in its tags and in the files of its run, about the very bundle that is stored there; `why`
     is part of the audit trail. Two promoters at once: one of them is told so and changes nothing.
     """
-    _reasoned(model_name, why)
+    _reasoned(model_name, by, why)
     with _registry(tracking, model_name) as client, _turn(client, tracking, model_name, by):
         aliases = _aliases(client, model_name)
         number = str(aliases.get(str(version), version))
@@ -54,8 +59,11 @@ def promote(model_name: str, version: str, tracking: Tracking, *, by: str, why: 
 
 
 def rollback(model_name: str, tracking: Tracking, *, by: str, why: str, say: Say = print) -> Promotion:
-    """Make `previous` the champion again; the two change places, so a second rollback undoes the first."""
-    _reasoned(model_name, why)
+    """Make `previous` the champion again; the two change places, so a second rollback undoes the first.
+
+    Its files are held against its verdict as in `promote`: since it was champion, tags and files may have changed.
+    """
+    _reasoned(model_name, by, why)
     with _registry(tracking, model_name) as client, _turn(client, tracking, model_name, by):
         aliases = _aliases(client, model_name)
         number, previous = aliases.get(CHAMPION), aliases.get(PREVIOUS)
@@ -63,7 +71,8 @@ def rollback(model_name: str, tracking: Tracking, *, by: str, why: str, say: Say
             remedy = f"promote a version with `glyphyard promote {model_name} VERSION`"
             raise BadInput(model_name, "there is no previous champion to go back to", remedy)
         old = _get(client, model_name, previous, aliases)
-        _passed(old)  # a device refuses any other
+        _passed(old)
+        check_evidence(client, old)
         champion = _get(client, model_name, number, aliases) if number else None
         return _move(client, _promotion("rollback", old, champion, by, why), say)
 
@@ -73,9 +82,12 @@ def _promotion(action: str, to: ModelVersion, champion: ModelVersion | None, by:
     return Promotion(action, to.model_name, to.version, left[0], by, _now(), why.strip(), to.run_id, left[1])
 
 
-def _reasoned(model_name: str, why: str) -> None:
+def _reasoned(model_name: str, by: str, why: str) -> None:
     if not why.strip():
         raise BadInput(model_name, "no reason is given for the audit trail", "say --why '…'")
+    for option, text, longest in (("--by", by, LONGEST_BY), ("--why", why, LONGEST_WHY)):
+        if len(text) > longest:
+            raise BadInput(model_name, f"{option} has {len(text)} characters, the audit trail keeps {longest}", "say it shorter")
 
 
 def _passed(version: ModelVersion) -> None:
@@ -119,22 +131,50 @@ def _move(client: Any, move: Promotion, say: Say) -> Promotion:
     if move.version == move.from_version:
         say(f"{name} version {move.version} is the champion already")
         return move
-    if _aliases(client, name).get(CHAMPION) != move.from_version:  # since it was shown and decided upon
+    before = _aliases(client, name)
+    if before.get(CHAMPION) != move.from_version:  # since it was shown and decided upon
         raise StepFailed(name, "someone else moved champion meanwhile", "look at `glyphyard models` and decide again")
-    if move.from_version:  # first: a break after this line leaves the champion as it was
-        client.set_registered_model_alias(name, PREVIOUS, move.from_version)
-    client.set_registered_model_alias(name, CHAMPION, move.version)
+    _write_down(client, replace(move, done=False))  # first: no champion without a trace
+    try:
+        if move.from_version:  # a break after this line leaves the champion as it was
+            client.set_registered_model_alias(name, PREVIOUS, move.from_version)
+        client.set_registered_model_alias(name, CHAMPION, move.version)
+    except Exception:
+        _take_back(client, move, before.get(PREVIOUS))
+        raise
+    _write_down(client, move)
     record = asdict(move)
-    client.set_registered_model_tag(name, f"audit.{move.when}", json.dumps(record, ensure_ascii=False))
     for key in ("action", "by", "when", "why", "from_version", "from_run_id"):
         client.set_model_version_tag(name, move.version, f"promotion.{key}", str(record[key] or ""))
     # A server has no compare-and-swap: whoever wrote last has won, and both must learn it.
     if (now := _aliases(client, name).get(CHAMPION)) != move.version:
         problem = f"champion is version {now}, not {move.version}: someone else moved it at the same time"
         raise StepFailed(name, problem, "look at `glyphyard models`")
-    before = f" (was version {move.from_version}, now `{PREVIOUS}`)" if move.from_version else ""
-    say(f"{name}: champion is version {move.version}{before}")
+    left = f" (was version {move.from_version}, now `{PREVIOUS}`)" if move.from_version else ""
+    say(f"{name}: champion is version {move.version}{left}")
     return move
+
+
+def _write_down(client: Any, move: Promotion) -> None:
+    client.set_registered_model_tag(move.model_name, _entry_of(move), json.dumps(asdict(move), ensure_ascii=False))
+
+
+def _take_back(client: Any, move: Promotion, previous: str | None) -> None:
+    """Undo what a move that broke has left; where the champion may have moved after all, its entry stays, not `done`."""
+    name = move.model_name
+    with suppress(Exception):  # the registry is ill; what broke the move is what is said
+        now = _aliases(client, name)
+        if now.get(CHAMPION) != move.from_version:
+            return
+        if previous:
+            client.set_registered_model_alias(name, PREVIOUS, previous)
+        elif PREVIOUS in now:
+            client.delete_registered_model_alias(name, PREVIOUS)
+        client.delete_registered_model_tag(name, _entry_of(move))
+
+
+def _entry_of(move: Promotion) -> str:
+    return f"audit.{move.when}"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fakes.power import copied, cut_power
 from fakes.sync_cases.arrange import flip
 from fakes.sync_world import World
 
+from glyphyard.edge.engines import Unready
 from glyphyard.edge.queue import DAY_S, LabelQueue
 from glyphyard.edge.sync.config import Credentials
 from glyphyard.edge.sync.state import ATTEMPTS
@@ -220,6 +221,29 @@ def test_engines_that_somebody_may_read_with_stay(world: World) -> None:
     assert all(world.whole_engine(key) for key in world.keys[:2])
     assert judged.exists()
     assert {"onnxruntime", "timing-10.3.0-orin.cache"} <= set(os.listdir(world.root / "engines"))
+
+
+@pytest.mark.parametrize(("baseline", "serves"), [("empty", None), ("one", 1)])
+def test_a_device_that_is_not_ready_condemns_no_version(world: World, baseline: str, serves: int | None) -> None:
+    world.fresh(baseline)
+    world.registry.point("champion", 2)
+    ready: list[bool] = []
+
+    def trial(request: TrialRequest) -> TrialReport:
+        if not ready:
+            raise Unready("trial", "the INT8 engine has to pass a suite before it is used")
+        return TrialReport(1)
+
+    agent = world.agent()
+    agent._trial = trial
+    for _ in range(ATTEMPTS + 2):
+        state = agent.poll()
+        assert (state.outcome, state.quarantine) == ("failed", {})
+        assert "INT8" in state.message
+        assert world.serving() == serves
+    ready.append(True)
+    assert agent.poll().outcome == "updated"
+    assert world.serving() == 2
 
 
 def test_a_bad_version_waits_in_quarantine_until_it_is_forgiven(world: World) -> None:

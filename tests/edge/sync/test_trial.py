@@ -17,6 +17,8 @@ from handmade import drawn, png, rehash, striped_onnx, write_bundle
 from plans import add_plan
 
 from glyphyard.core.errors import BadInput
+from glyphyard.edge.engine_build import build
+from glyphyard.edge.engines import Judged, Unready
 from glyphyard.edge.queue import LabelQueue
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.sync import trial as trial_module
@@ -188,8 +190,44 @@ def test_a_look_finds_the_whole_engine_of_this_device_and_builds_none(
 
 def test_a_device_that_is_not_the_target_refuses(soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]) -> None:
     fake_tensorrt(version="8.5.2", sm=72, machine="aarch64", gpu="Xavier")
-    with pytest.raises(BadInput):
-        perform(asked(soft_bundle, tmp_path, engine="orin_nx_jp62"))
+    for target in ("orin_nx_jp62", "orin"):
+        with pytest.raises(Unready):
+            perform(asked(soft_bundle, tmp_path, engine=target))
+
+
+def test_an_engine_that_nobody_here_could_read_with_is_not_built(
+    soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]
+) -> None:
+    fake_tensorrt(version="8.5.2", sm=72, machine="aarch64", gpu="Xavier", python=False)
+    whole = Path(shutil.copytree(soft_bundle, tmp_path / "bundle"))
+    add_plan(whole, "xavier_nx_jp51", precision="fp32", batch=(1, 2, 3))
+    with pytest.raises(Unready, match=r"trial\.engine"):
+        perform(TrialRequest(str(whole), None, str(tmp_path / "engines"), TrialConfig(engine="xavier_nx_jp51")))
+    assert not (tmp_path / "engines").exists()
+
+
+def test_an_int8_engine_that_was_judged_here_is_picked(
+    soft_bundle: Path, tmp_path: Path, fake_tensorrt: Callable[..., None]
+) -> None:
+    fake_tensorrt()
+    whole = Path(shutil.copytree(soft_bundle, tmp_path / "bundle"))
+    add_plan(whole, "orin_nx_jp62", precision="int8", batch=(1, 2, 3))
+    cache = tmp_path / "engines"
+    request = TrialRequest(str(whole), None, str(cache), TrialConfig(engine="orin_nx_jp62"))
+    with pytest.raises(Unready, match=f"--cache {cache}"):
+        perform(request)
+    assert not list(cache.glob("*/engine.plan"))
+    record = build(whole, "orin_nx_jp62", cache, lambda line: None, judge=lambda session: Judged("PASS", "plates"))
+    assert perform(request).engine == record.key
+
+
+def test_a_device_that_is_not_ready_is_no_fault_of_the_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("GLYPHYARD_TRTEXEC", raising=False)
+    with pytest.raises(Unready):  # this machine is no Orin
+        try_bundle(asked(bundle, tmp_path, engine="orin_nx_jp62"))
 
 
 def test_secrets_stay_out_of_the_child(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

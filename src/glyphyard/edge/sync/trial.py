@@ -21,10 +21,12 @@ from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.core.pixels import read_image
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.engines import Unready, native_device
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.service import without_secrets
 
 CHUNK = 32  # crops in memory at a time
+UNREADY = 3  # the child's status where the device is at fault and no bundle
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
@@ -56,7 +58,10 @@ class Rejected(StepFailed):
 
 
 def try_bundle(request: TrialRequest) -> TrialReport:
-    """Try a bundle in a child process; whatever becomes of that process, this one lives. Raises `Rejected`."""
+    """Try a bundle in a child process; whatever becomes of that process, this one lives.
+
+    Raises `Rejected`, or `Unready` where the device cannot run an engine, whatever the bundle.
+    """
     command = [sys.executable, "-m", "glyphyard.edge.sync.trial"]
     asked = json.dumps(request.to_json())
     try:
@@ -78,6 +83,8 @@ def try_bundle(request: TrialRequest) -> TrialReport:
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         last = " ".join((done.stderr.strip().splitlines() or ["no reason given"])[-1].split())
+        if done.returncode == UNREADY:
+            raise Unready("trial", last)
         raise Rejected("trial", last[:400])
     try:
         return TrialReport.from_json(json.loads(lines[-1]), "trial")
@@ -128,6 +135,7 @@ def _recognizer(folder: Path, request: TrialRequest) -> tuple[Any, str | None]:
     from glyphyard.edge.engine_build import build
     from glyphyard.edge.engines import open_engine
 
+    native_device(config.engine)  # before minutes go into an engine that nobody here can read with
     cache = Path(request.cache_dir)
     record = build(bundle, config.engine, cache, lambda line: print(line, file=sys.stderr))
     session = open_engine(bundle, config.engine, cache_dir=cache)
@@ -164,7 +172,7 @@ def _offer(path: Path, before: Reading, now: Reading, request: TrialRequest) -> 
 
 
 def main() -> int:
-    """Answer one request from standard input with one line of JSON; a refusal is one line on standard error, exit 2."""
+    """Answer one request from standard input with one line of JSON; a refusal is one line on standard error, exit 2 or 3."""
     request = TrialRequest.from_json(json.load(sys.stdin), "request")
     out = os.dup(1)
     os.dup2(2, 1)  # libraries that print must not stand in the answer
@@ -172,7 +180,7 @@ def main() -> int:
         report = perform(request)
     except GlyphyardError as error:
         print(error, file=sys.stderr)
-        return 2
+        return UNREADY if isinstance(error, Unready) else 2
     with os.fdopen(out, "w", encoding="utf-8") as answer:
         answer.write(json.dumps(asdict(report)) + "\n")
     return 0
