@@ -215,3 +215,37 @@ def test_camera_tracks_stay_together(label_file, texts, make, tmp_path):
     sides = Counter((row["group"], split) for split in SPLITS for row in rows_of(folder, split))
     assert len(sides) == 10
     assert set(sides.values()) == {4}
+
+
+@pytest.fixture
+def forty_tracks(tmp_path, make) -> Path:
+    """Forty tracks of one crop each; each of twenty plates stands in two of them."""
+    for k in range(40):
+        cv2.imwrite(str(tmp_path / f"track{k}_0.png"), make.picture(f"AB{k % 20}", 40, 120 + k))
+    (tmp_path / "labels.txt").write_text("".join(f"track{k}_0.png\tAB{k % 20}\n" for k in range(40)))
+    return tmp_path / "labels.txt"
+
+
+@pytest.mark.parametrize("group_by", [r"^(track\d+)_", "path"])
+def test_a_plate_of_two_tracks_stands_on_one_side_and_the_rest_is_listed(forty_tracks, make, tmp_path, group_by):
+    folder = prepare(make.config(make.real(forty_tracks, group_by=group_by)), 32, tmp_path, need=ALL, in_process=True)
+    sides = {split: {row["text"] for row in rows_of(folder, split)} for split in SPLITS}
+    assert sum(map(len, sides.values())) == len(set.union(*sides.values())) == 20
+    audit = audit_of(folder)
+    left = [f for f in audit["findings"] if f["kind"] == "held_out_elsewhere"]
+    assert len(left) == audit["rows"]["real"]["left_out"] == 40 - sum(len(rows_of(folder, split)) for split in SPLITS) > 0
+    assert all(f["line"] and f["severity"] == "warning" for f in left)
+
+
+def test_only_plates_that_are_grouped_by_track_got_another_fingerprint(forty_tracks, make, tmp_path, monkeypatch):
+    by_text, by_track = (make.config(make.real(forty_tracks, group_by=how)) for how in (None, r"^(track\d+)_"))
+    after = [dataset_fingerprint(dataset, 32, tmp_path) for dataset in (by_text, by_track)]
+    monkeypatch.setattr("glyphyard.data.fingerprint._plates_by_track", lambda dataset: False)
+    before = [dataset_fingerprint(dataset, 32, tmp_path) for dataset in (by_text, by_track)]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False]
+
+
+def test_a_side_that_yields_every_plate_says_so(forty_tracks, make, tmp_path):
+    own, held = (make.real(forty_tracks, name=n, group_by="path", splits=(s,)) for n, s in (("own", "train"), ("held", "test")))
+    with pytest.raises(BadInput, match=r"train split came out empty .*40 rows left out"):
+        prepare(make.config(own, held), 32, tmp_path, in_process=True)

@@ -82,7 +82,9 @@ class Draft:
     def close(self) -> None:
         """Look across the sides when all images are known: leave out what stands on two, and find near-duplicates."""
         canonical = [self.dataset.the_alphabet().canonical(text) for text in self.texts]
-        for i, reason in sorted(yielding(self.rows, canonical, self.groups, self.identities, self.splits).items()):
+        plates = {source.name for source in self.dataset.sources if source.text_is_plate}
+        out = yielding(self.rows, canonical, self.groups, self.identities, self.splits, plates)
+        for i, reason in sorted(out.items()):
             self.findings.append(found(Kind.HELD_OUT_ELSEWHERE, i, self.rows[i], reason))
             self.splits[i] = None
         for weaker, stronger in combinations(SPLITS, 2):

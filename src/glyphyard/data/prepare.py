@@ -21,7 +21,7 @@ from glyphyard.core.records import DatasetManifest, SplitRecord
 from glyphyard.data.audit import audit_labels, refuse_too_many_bad
 from glyphyard.data.chunks import chunk_specs, low_contract, run_chunk, run_chunk_in_ray
 from glyphyard.data.draft import Draft
-from glyphyard.data.findings import bad_rows, told
+from glyphyard.data.findings import Kind, bad_rows, by_kind, told
 from glyphyard.data.fingerprint import PREPARE_VERSION, dataset_fingerprint, dataset_folder, find_prepared, identify
 from glyphyard.data.shards import PAIRED_SCHEMA, SCHEMA, SplitWriter
 from glyphyard.data.workplace import workplace
@@ -62,7 +62,7 @@ def prepare(
         draft.close()
         _tell(draft, say)
         refuse_too_many_bad(dataset, draft.rows, draft.findings)
-        _check_need(dataset, draft.rows_by_split(), need)
+        _check_need(dataset, draft.rows_by_split(), by_kind(draft.findings), need)
         splits = _write_shards(draft, paths, folder)
         shutil.rmtree(folder / "chunks")
         write_json(folder / "audit.json", draft.report(identity.fingerprint))
@@ -74,8 +74,8 @@ def prepare(
 def _reuse(target: Path, dataset: DatasetConfig, need: tuple[Split, ...], say: Say) -> Path:
     manifest = DatasetManifest.read(target / "manifest.json")
     rows: dict[Split, int] = {split: manifest.splits[split].rows if split in manifest.splits else 0 for split in SPLITS}
-    _check_need(dataset, rows, need)
     counts = read_json(target / "audit.json")["counts"]
+    _check_need(dataset, rows, counts, need)
     if counts:
         say(f"audit: {', '.join(f'{n} {kind}' for kind, n in counts.items())} (listed in {target / 'audit.json'})")
     say(_summary(manifest.fingerprint, rows, manifest.bad_rows) + " (cached)")
@@ -93,7 +93,7 @@ def _tell(draft: Draft, say: Say) -> None:
         say(line)
 
 
-def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], need: tuple[Split, ...]) -> None:
+def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], counts: Mapping[str, int], need: tuple[Split, ...]) -> None:
     for split in need:
         if rows[split]:
             continue
@@ -102,6 +102,8 @@ def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], need: tuple[S
             f"raise dataset.split.{split} (now {share:g})" if share is not None else "lower dataset.split.validation and .test"
         )
         found = ", ".join(f"{count} {name}" for name, count in rows.items())
+        if elsewhere := counts.get(Kind.HELD_OUT_ELSEWHERE.value):
+            found += f", {elsewhere} rows left out because their plate stands on another side"
         raise BadInput(
             "dataset.split",
             f"the {split} split came out empty ({found})",
