@@ -91,6 +91,22 @@ def test_a_plan_tells_too_few_crops_before_training(capsys: pytest.CaptureFixtur
     assert "INSUFFICIENT_DATA" in out
 
 
+def test_an_audit_that_refuses_the_data_still_lists_every_bad_row(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"gone{i}.jpg\tABC{i:03d}\n" for i in range(13)))
+    asked = ["audit", TINY, "--labels", str(labels), "--store", str(tmp_path / "store")]
+    code, out, err = main(capsys, *asked, "--json")
+    assert code == 2
+    listed = json.loads(out)
+    assert [(f["kind"], f["line"]) for f in listed["findings"]] == [("missing_image", line) for line in range(1, 14)]
+    (report,) = (tmp_path / "store").glob("audits/*/audit.json")
+    assert json.loads(report.read_text()) == listed
+    assert str(report) in err.splitlines()[-1]
+    code, out, err = main(capsys, *asked)
+    assert (code, err.count("\n")) == (2, 1)
+    assert all(f"{labels}:{line}: missing_image" in out for line in range(1, 14))
+
+
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = main(capsys, "schema")
     assert code == 0

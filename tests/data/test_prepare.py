@@ -16,6 +16,7 @@ from glyphyard.core.files import sha256_file
 from glyphyard.core.pixels import PixelContract, decode_image
 from glyphyard.core.records import DatasetManifest
 from glyphyard.data import chunks
+from glyphyard.data.audit import TooManyBad
 from glyphyard.data.prepare import dataset_fingerprint, find_prepared, prepare
 from glyphyard.recipe.dataset import SPLITS, ImageConfig
 
@@ -131,6 +132,23 @@ def test_bad_rows_are_left_out_listed_and_told(label_file, texts, make, tmp_path
     source = audit["rows"]["real"]
     assert source["listed"] == 43 == source["bad"] + sum(source[split] for split in SPLITS)
     assert any("torn.jpg" in line and f"{labels}:42" in line for line in said)
+
+
+@pytest.mark.parametrize("found_in", ["labels", "images"])
+def test_refused_data_is_told_and_listed_row_by_row(label_file, texts, make, tmp_path, found_in):
+    bad = [f"images/bad{i}.png" for i in range(13)]
+    labels = label_file(texts, "".join(f"{path}\tAA{i}\n" for i, path in enumerate(bad)).encode())
+    if found_in == "images":
+        for path in bad:
+            (labels.parent / path).write_bytes(path.encode())
+    said: list[str] = []
+    with pytest.raises(TooManyBad) as caught:
+        prepare(make.config(make.real(labels)), 32, tmp_path / "store", in_process=True, say=said.append)
+    assert all(any(f"{labels}:{41 + i}: " in line and path in line for line in said) for i, path in enumerate(bad))
+    report = caught.value.report
+    assert str(report) in str(caught.value)
+    assert [f["line"] for f in json.loads(report.read_text())["findings"]] == list(range(41, 54))
+    assert not list(tmp_path.glob("store/datasets/*"))
 
 
 def test_the_same_bytes_with_two_labels_make_both_rows_bad(label_file, texts, make, tmp_path):

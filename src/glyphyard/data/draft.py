@@ -89,7 +89,6 @@ class Draft:
             self.splits[i] = None
         for weaker, stronger in combinations(SPLITS, 2):
             self._find_near(stronger, weaker)
-        self.findings.sort(key=lambda f: (f.row, f.kind.value))
 
     def _find_near(self, stronger: Split, weaker: Split) -> None:
         sides = [[i for i in self.facts if self.splits[i] == side and self.rows[i].file] for side in (stronger, weaker)]
@@ -116,7 +115,7 @@ class Draft:
             "dataset_fingerprint": fingerprint,
             "rows": self._rows_by_source(),
             "counts": by_kind(self.findings),
-            "findings": [f.to_json() for f in self.findings],
+            "findings": [f.to_json() for f in sorted(self.findings, key=lambda f: (f.row, f.kind.value))],
             "near_duplicates": self.near_duplicates,
             "statistics": self.label_statistics | {"images": self._image_statistics()},
         }
