@@ -53,6 +53,19 @@ def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: li
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("error", [RuntimeError("oops"), OSError(5, "Input/output error")])
+def test_what_nobody_foresaw_is_no_failed_gate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(ctx: click.Context) -> None:
+        raise error
+
+    monkeypatch.setattr(glyphyard, "invoke", broken)
+    code, _, err = main(capsys, "schema")
+    assert code == 4
+    assert "Traceback" in err
+
+
 def test_resuming_what_is_not_there_is_exit_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = main(capsys, "run", "--resume", "nothing", "--store", str(tmp_path))
     assert code == 2
