@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -118,6 +119,55 @@ def test_an_audit_that_refuses_the_data_still_lists_every_bad_row(capsys: pytest
     code, out, err = main(capsys, *asked)
     assert (code, err.count("\n")) == (2, 1)
     assert all(f"{labels}:{line}: missing_image" in out for line in range(1, 14))
+
+
+def test_more_than_the_cluster_has_is_refused_before_anything_is_prepared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glyphyard.cluster.session.connected", lambda say: nullcontext())
+    monkeypatch.setattr("glyphyard.cluster.session.free_resources", lambda: {"CPU": 4.0})
+    for asked in ("runtime.cpus_per_worker=4096", "runtime.gpus_per_worker=8"):
+        code, _, err = main(capsys, "run", TINY, "--set", asked, "--store", str(tmp_path))
+        assert (code, err.count("\n")) == (2, 1)
+        assert "against a cluster of" in err
+        assert not list(tmp_path.glob("datasets/*"))
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_anything_is_prepared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    here = ["--set", "runtime.launcher=in_process", "--set", "runtime.gpus_per_worker=1", "--store", str(tmp_path)]
+    code, _, err = main(capsys, "run", TINY, *here)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "runtime.gpus_per_worker" in err
+    assert not list(tmp_path.glob("datasets/*"))
+    assert main(capsys, "run", TINY, *here, "--set", "dataset.sources.synthetic.count=60", "--until", "prepare")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "alone", "with_a_cluster"),
+    [
+        (["runtime.cpus_per_worker=4096"], 2, 0),
+        (["runtime.gpus_per_worker=8"], 2, 0),
+        (["runtime.gpus_per_worker=1", "runtime.launcher=in_process"], 2, 0),
+        (["runtime.cpus_per_worker=4096", "runtime.launcher=in_process"], 0, 0),
+    ],
+)
+def test_a_plan_that_asks_for_more_than_this_machine_has_is_exit_2(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[str],
+    alone: int,
+    with_a_cluster: int,
+) -> None:
+    monkeypatch.setattr("glyphyard.pipeline.plan._gpus", lambda: 0)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    arguments = ["plan", TINY, *(word for value in asked for word in ("--set", value)), "--store", str(tmp_path)]
+    assert main(capsys, *arguments)[0] == alone
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert main(capsys, *arguments)[0] == with_a_cluster
 
 
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
