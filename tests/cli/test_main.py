@@ -54,6 +54,22 @@ def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: li
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--stage", "nope"],
+        ["--until", "nope"],
+        ["--stage", "main", "--until", "train-other"],
+        ["--set", "dataset.alphabet=ABCC"],
+        ["--set", "dataset.alphabet=''"],
+    ],
+)
+def test_a_run_that_cannot_be_leaves_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, wrong: list[str]) -> None:
+    code, out, err = main(capsys, "run", TINY, *wrong, "--store", str(tmp_path / "store"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert not (tmp_path / "store").exists()
+
+
 @pytest.mark.parametrize("error", [RuntimeError("oops"), OSError(5, "Input/output error")])
 def test_what_nobody_foresaw_is_no_failed_gate(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
