@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -53,6 +54,35 @@ def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: li
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--stage", "nope"],
+        ["--until", "nope"],
+        ["--stage", "main", "--until", "train-other"],
+        ["--set", "dataset.alphabet=ABCC"],
+        ["--set", "dataset.alphabet=''"],
+    ],
+)
+def test_a_run_that_cannot_be_leaves_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, wrong: list[str]) -> None:
+    code, out, err = main(capsys, "run", TINY, *wrong, "--store", str(tmp_path / "store"))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("oops"), OSError(5, "Input/output error")])
+def test_what_nobody_foresaw_is_no_failed_gate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(ctx: click.Context) -> None:
+        raise error
+
+    monkeypatch.setattr(glyphyard, "invoke", broken)
+    code, _, err = main(capsys, "schema")
+    assert code == 4
+    assert "Traceback" in err
+
+
 def test_resuming_what_is_not_there_is_exit_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = main(capsys, "run", "--resume", "nothing", "--store", str(tmp_path))
     assert code == 2
@@ -89,6 +119,71 @@ def test_a_plan_tells_too_few_crops_before_training(capsys: pytest.CaptureFixtur
     )
     assert code == 0
     assert "INSUFFICIENT_DATA" in out
+
+
+def test_an_audit_that_refuses_the_data_still_lists_every_bad_row(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"gone{i}.jpg\tABC{i:03d}\n" for i in range(13)))
+    asked = ["audit", TINY, "--labels", str(labels), "--store", str(tmp_path / "store")]
+    code, out, err = main(capsys, *asked, "--json")
+    assert code == 2
+    listed = json.loads(out)
+    assert [(f["kind"], f["line"]) for f in listed["findings"]] == [("missing_image", line) for line in range(1, 14)]
+    (report,) = (tmp_path / "store").glob("audits/*/audit.json")
+    assert json.loads(report.read_text()) == listed
+    assert str(report) in err.splitlines()[-1]
+    code, out, err = main(capsys, *asked)
+    assert (code, err.count("\n")) == (2, 1)
+    assert all(f"{labels}:{line}: missing_image" in out for line in range(1, 14))
+
+
+def test_more_than_the_cluster_has_is_refused_before_anything_is_prepared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glyphyard.cluster.session.connected", lambda say: nullcontext())
+    monkeypatch.setattr("glyphyard.cluster.session.free_resources", lambda: {"CPU": 4.0})
+    for asked in ("runtime.cpus_per_worker=4096", "runtime.gpus_per_worker=8"):
+        code, _, err = main(capsys, "run", TINY, "--set", asked, "--store", str(tmp_path))
+        assert (code, err.count("\n")) == (2, 1)
+        assert "against a cluster of" in err
+        assert not list(tmp_path.glob("datasets/*"))
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_anything_is_prepared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    here = ["--set", "runtime.launcher=in_process", "--set", "runtime.gpus_per_worker=1", "--store", str(tmp_path)]
+    code, _, err = main(capsys, "run", TINY, *here)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "runtime.gpus_per_worker" in err
+    assert not list(tmp_path.glob("datasets/*"))
+    assert main(capsys, "run", TINY, *here, "--set", "dataset.sources.synthetic.count=60", "--until", "prepare")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "alone", "with_a_cluster"),
+    [
+        (["runtime.cpus_per_worker=4096"], 2, 0),
+        (["runtime.gpus_per_worker=8"], 2, 0),
+        (["runtime.gpus_per_worker=1", "runtime.launcher=in_process"], 2, 0),
+        (["runtime.cpus_per_worker=4096", "runtime.launcher=in_process"], 0, 0),
+    ],
+)
+def test_a_plan_that_asks_for_more_than_this_machine_has_is_exit_2(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[str],
+    alone: int,
+    with_a_cluster: int,
+) -> None:
+    monkeypatch.setattr("glyphyard.pipeline.plan._gpus", lambda: 0)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    arguments = ["plan", TINY, *(word for value in asked for word in ("--set", value)), "--store", str(tmp_path)]
+    assert main(capsys, *arguments)[0] == alone
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    assert main(capsys, *arguments)[0] == with_a_cluster
 
 
 def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:

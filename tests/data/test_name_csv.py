@@ -85,6 +85,16 @@ def test_writers_stay_together_at_height_64(labels: Path, tmp_path: Path) -> Non
     assert all(len(found) == 1 for found in sides.values())
 
 
+def test_writers_on_two_sides_may_write_the_same_word(labels: Path, tmp_path: Path) -> None:
+    folder = prepare(config(labels), 64, tmp_path / "store", need=("train", "test"), in_process=True)
+    texts = [
+        {row["text"] for shard in folder.glob(f"{side}-*.parquet") for row in pq.read_table(shard).to_pylist()}
+        for side in ("train", "test")
+    ]
+    assert texts[0] & texts[1]
+    assert "held_out_elsewhere" not in read_json(folder / "audit.json")["counts"]
+
+
 def test_a_subset_is_the_same_every_time_and_part_of_a_larger_one(labels: Path) -> None:
     def drawn(**fields: Any) -> set[str]:
         rows = list_rows(source(labels, **fields))

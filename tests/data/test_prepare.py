@@ -16,6 +16,7 @@ from glyphyard.core.files import sha256_file
 from glyphyard.core.pixels import PixelContract, decode_image
 from glyphyard.core.records import DatasetManifest
 from glyphyard.data import chunks
+from glyphyard.data.audit import TooManyBad
 from glyphyard.data.prepare import dataset_fingerprint, find_prepared, prepare
 from glyphyard.recipe.dataset import SPLITS, ImageConfig
 
@@ -133,6 +134,23 @@ def test_bad_rows_are_left_out_listed_and_told(label_file, texts, make, tmp_path
     assert any("torn.jpg" in line and f"{labels}:42" in line for line in said)
 
 
+@pytest.mark.parametrize("found_in", ["labels", "images"])
+def test_refused_data_is_told_and_listed_row_by_row(label_file, texts, make, tmp_path, found_in):
+    bad = [f"images/bad{i}.png" for i in range(13)]
+    labels = label_file(texts, "".join(f"{path}\tAA{i}\n" for i, path in enumerate(bad)).encode())
+    if found_in == "images":
+        for path in bad:
+            (labels.parent / path).write_bytes(path.encode())
+    said: list[str] = []
+    with pytest.raises(TooManyBad) as caught:
+        prepare(make.config(make.real(labels)), 32, tmp_path / "store", in_process=True, say=said.append)
+    assert all(any(f"{labels}:{41 + i}: " in line and path in line for line in said) for i, path in enumerate(bad))
+    report = caught.value.report
+    assert str(report) in str(caught.value)
+    assert [f["line"] for f in json.loads(report.read_text())["findings"]] == list(range(41, 54))
+    assert not list(tmp_path.glob("store/datasets/*"))
+
+
 def test_the_same_bytes_with_two_labels_make_both_rows_bad(label_file, texts, make, tmp_path):
     labels = label_file(texts, b"images/copy.png\tZZ999\nimages/twin.png\t" + texts[1].encode() + b"\n")
     images = labels.parent / "images"
@@ -215,3 +233,37 @@ def test_camera_tracks_stay_together(label_file, texts, make, tmp_path):
     sides = Counter((row["group"], split) for split in SPLITS for row in rows_of(folder, split))
     assert len(sides) == 10
     assert set(sides.values()) == {4}
+
+
+@pytest.fixture
+def forty_tracks(tmp_path, make) -> Path:
+    """Forty tracks of one crop each; each of twenty plates stands in two of them."""
+    for k in range(40):
+        cv2.imwrite(str(tmp_path / f"track{k}_0.png"), make.picture(f"AB{k % 20}", 40, 120 + k))
+    (tmp_path / "labels.txt").write_text("".join(f"track{k}_0.png\tAB{k % 20}\n" for k in range(40)))
+    return tmp_path / "labels.txt"
+
+
+@pytest.mark.parametrize("group_by", [r"^(track\d+)_", "path"])
+def test_a_plate_of_two_tracks_stands_on_one_side_and_the_rest_is_listed(forty_tracks, make, tmp_path, group_by):
+    folder = prepare(make.config(make.real(forty_tracks, group_by=group_by)), 32, tmp_path, need=ALL, in_process=True)
+    sides = {split: {row["text"] for row in rows_of(folder, split)} for split in SPLITS}
+    assert sum(map(len, sides.values())) == len(set.union(*sides.values())) == 20
+    audit = audit_of(folder)
+    left = [f for f in audit["findings"] if f["kind"] == "held_out_elsewhere"]
+    assert len(left) == audit["rows"]["real"]["left_out"] == 40 - sum(len(rows_of(folder, split)) for split in SPLITS) > 0
+    assert all(f["line"] and f["severity"] == "warning" for f in left)
+
+
+def test_only_plates_that_are_grouped_by_track_got_another_fingerprint(forty_tracks, make, tmp_path, monkeypatch):
+    by_text, by_track = (make.config(make.real(forty_tracks, group_by=how)) for how in (None, r"^(track\d+)_"))
+    after = [dataset_fingerprint(dataset, 32, tmp_path) for dataset in (by_text, by_track)]
+    monkeypatch.setattr("glyphyard.data.fingerprint._plates_by_track", lambda dataset: False)
+    before = [dataset_fingerprint(dataset, 32, tmp_path) for dataset in (by_text, by_track)]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, False]
+
+
+def test_a_side_that_yields_every_plate_says_so(forty_tracks, make, tmp_path):
+    own, held = (make.real(forty_tracks, name=n, group_by="path", splits=(s,)) for n, s in (("own", "train"), ("held", "test")))
+    with pytest.raises(BadInput, match=r"train split came out empty .*40 rows left out"):
+        prepare(make.config(own, held), 32, tmp_path, in_process=True)

@@ -19,13 +19,14 @@ import pytest
 from glyphyard.core.errors import BadInput, ExitCode, GlyphyardError, StepFailed
 from glyphyard.data.prepare import prepare
 from glyphyard.data.workplace import LOCK, workplace
+from glyphyard.recipe.dataset import PlatePairs
 
 
 def refused(dataset, store: Path, kind: type[GlyphyardError] = BadInput) -> GlyphyardError:
     with pytest.raises(kind) as caught:
         prepare(dataset, 32, store, in_process=True)
     assert "\n" not in str(caught.value)
-    left = [p for p in store.rglob("*") if p.is_file() and "cache" not in p.parts] if store.is_dir() else []
+    left = [p for p in store.rglob("*") if p.is_file() and not {"cache", "audits"} & set(p.parts)] if store.is_dir() else []
     assert not left, "half a data set is left"
     return caught.value
 
@@ -65,6 +66,15 @@ def test_a_hostile_label_file_is_named(tmp_path, make, content, place):
     error = refused(make.config(make.real(labels)), tmp_path / "store")
     assert place in str(error)
     assert error.exit_code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize("kind", ["plate_tsv", "plate_pairs"])
+def test_a_path_with_a_nul_byte_is_a_bad_row(label_file, texts, make, tmp_path, kind):
+    labels = label_file(texts, b"im\0ages/AB1.png\tAB1\n")
+    source = make.real(labels)
+    if kind == "plate_pairs":
+        source = PlatePairs(kind="plate_pairs", name="real", labels=labels, hr_images=labels.parent, lr_images=labels.parent)
+    assert f"{labels}:{len(texts) + 1}: missing_image" in str(refused(make.config(source), tmp_path / "store"))
 
 
 def test_a_store_that_cannot_be_written_is_named(label_file, texts, make, tmp_path):

@@ -67,8 +67,8 @@ def test_after_uniting_an_image_has_one_group(pairs):
     assert united == unite(united, images)
 
 
-def sides_after(rows, texts, groups, splits, images=None):
-    out = yielding(rows, texts, groups, images or [str(i) for i in range(len(rows))], splits)
+def sides_after(rows, texts, groups, splits, images=None, plates=("a", "b", "real", "train", "held", "val")):
+    out = yielding(rows, texts, groups, images or [str(i) for i in range(len(rows))], splits, plates)
     return [None if i in out else split for i, split in enumerate(splits)]
 
 
@@ -95,6 +95,22 @@ def test_rendered_rows_yield_to_real_ones_and_to_held_out_rendered_ones():
     assert after == ["test", None, "train", None, None, "test"]
 
 
+def test_a_plate_of_two_tracks_yields_to_the_stronger_side():
+    rows = [row("a", f"track{i}_0.jpg") for i in range(4)]
+    assert sides_after(rows, list("PPQQ"), list("1234"), ["train", "test", "validation", "test"]) == [None, "test", None, "test"]
+    assert sides_after(rows, list("PPQQ"), list("1234"), ["train", "train", "test", "test"]) == ["train", "train", "test", "test"]
+
+
+def test_two_writers_may_write_one_word_on_two_sides():
+    rows = [row("a", f"W{i}_0.jpg") for i in range(2)]
+    assert sides_after(rows, ["Ulm", "Ulm"], ["W0", "W1"], ["train", "test"], plates=()) == ["train", "test"]
+
+
+def test_what_is_left_out_itself_makes_nobody_yield():
+    rows = [row("a"), row("a"), row("b")]  # the middle one's track is held out, so its plate is free to train on
+    assert sides_after(rows, ["P", "P", "Q"], ["1", "2", "2"], ["train", "validation", "test"]) == ["train", None, "test"]
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("PQR"), st.sampled_from(SPLITS), st.booleans()), max_size=25))
 def test_no_plate_stands_on_two_sides(listed):
     rows = [row(source, render=("f", 1, i, 1.0) if rendered else None) for i, (source, _, _, rendered) in enumerate(listed)]
@@ -104,3 +120,17 @@ def test_no_plate_stands_on_two_sides(listed):
     assert len(kept) == len({text for text, _ in kept})
     real_texts = {text for _, text, _, rendered in listed if not rendered}
     assert real_texts <= {text for text, _ in kept}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("PQR"), st.sampled_from("1234"), st.booleans()), max_size=25),
+    st.lists(st.sampled_from(SPLITS), min_size=8, max_size=8),
+)
+def test_no_plate_and_no_track_stands_on_two_sides_when_tracks_are_not_texts(listed, sides):
+    rows = [row(source, render=("f", 1, i, 1.0) if rendered else None) for i, (source, *_, rendered) in enumerate(listed)]
+    texts, groups = [text for _, text, _, _ in listed], [group for _, _, group, _ in listed]
+    side = dict(zip([(s, g) for s in "ab" for g in "1234"], sides, strict=True))  # a track has one side in each source
+    after = sides_after(rows, texts, groups, [side[source, group] for source, _, group, _ in listed])
+    real = [(group, s) for group, s, r in zip(groups, after, rows, strict=True) if s and not r.render]
+    for kept in ({(text, s) for text, s in zip(texts, after, strict=True) if s}, set(real)):
+        assert len(kept) == len({name for name, _ in kept})

@@ -150,10 +150,11 @@ def test_a_bad_label_file_stops_before_training(tmp_path: Path, content: bytes |
     assert "Traceback" not in done.stderr
     assert all(word in last for word in words), done.stderr
     assert not list((tmp_path / "store").glob("datasets/*")), "nothing half-written"
-    assert not list((tmp_path / "store").glob("*/stages"))
+    assert not list((tmp_path / "store").glob("*/recipe.json")), "a refused run leaves no folder"
 
 
 def test_an_empty_test_split_is_said_before_training(tmp_path: Path) -> None:
     done = glyphyard("run", TINY, *HERE, "--set", "dataset.sources.synthetic.count=2", "--store", tmp_path)
     assert done.returncode == 2
     assert "split" in one_clean_line(done)
+    assert not list(tmp_path.glob("*/recipe.json"))

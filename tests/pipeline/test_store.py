@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from glyphyard.core.errors import BadInput
-from glyphyard.pipeline.store import list_runs, new_run, only_one, open_run, recipe_of
+from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.files import write_json
+from glyphyard.pipeline.store import list_runs, new_run, only_one, open_run, recipe_of, worth_keeping
 from glyphyard.recipe.load import load_recipe
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "tiny" / "florida_crnn.yaml"
@@ -41,3 +42,13 @@ def test_a_store_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="file"):
         new_run(load_recipe(RECIPE), tmp_path / "file" / "runs")
+
+
+@pytest.mark.parametrize(("done", "error", "kept"), [(0, BadInput, False), (1, BadInput, True), (0, StepFailed, True)])
+def test_a_refused_run_stays_only_if_a_step_was_done(tmp_path: Path, done: int, error: type[Exception], kept: bool) -> None:
+    folder = new_run(load_recipe(RECIPE), tmp_path)
+    for i in range(done):
+        write_json(folder / "steps" / f"{i}.json", {})
+    with pytest.raises(error), worth_keeping(folder), only_one(folder):
+        raise error("somewhere", "something is wrong")
+    assert folder.exists() == kept

@@ -52,6 +52,8 @@ def test_loading_needs_neither_torch_nor_ray() -> None:
         ("    lr: 1e-3", "    lr: 1e-3\n    train: model", 13, ["stages.0.train", "a list", "'model'"]),
         ("    lr: 1e-3", "    lr: 1e-3\n    resume_at: 3", 13, ["unknown key", "resume_at"]),
         ("name: little", "name: Little Plates", 1, ["`name`", "of the form", "'Little Plates'"]),
+        ("    - name: made\n      kind: synthetic_plates\n      count: 10\n", "", 5, ["dataset.sources", "a list"]),
+        ("\n    - name: made\n      kind: synthetic_plates\n      count: 10\n", " 5\n", 5, ["dataset.sources", "a list", "5"]),
         ("seed: 3", "seed: 3\nexport: 4", 4, ["`export`", "keys and values", "4"]),
     ],
 )

@@ -18,12 +18,18 @@ def audit(
 ) -> None:
     """Prepare the recipe's data and print what the audit found; too many bad rows end with status 2."""
     from glyphyard.core.files import read_json
+    from glyphyard.data.audit import TooManyBad
     from glyphyard.data.catalogue import preparer_of
 
     loaded = load(recipe, overrides, labels, profile)
     time_steps = loaded.model.time_steps(loaded.dataset.image.width)
     say = (lambda line: click.echo(line, err=True)) if as_json else click.echo
-    folder = preparer_of(loaded.task).prepare(loaded.dataset, time_steps, store.absolute(), in_process=True, say=say)
+    try:
+        folder = preparer_of(loaded.task).prepare(loaded.dataset, time_steps, store.absolute(), in_process=True, say=say)
+    except TooManyBad as refused:
+        if as_json and refused.report:
+            print_json(read_json(refused.report))
+        raise
     if as_json:
         print_json(read_json(folder / "audit.json"))
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -80,14 +81,22 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(0)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
+            _stop_unforeseen(error)
         _stop(f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another --store", ExitCode.STEP_FAILED)
+    except Exception as error:
+        _stop_unforeseen(error)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
 
 
 def _stop(line: str, code: int) -> NoReturn:
     print(f"glyphyard: {line}", file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def _stop_unforeseen(error: Exception) -> NoReturn:
+    """Show where our own mistake is; never with Python's status 1, which says that a gate failed."""
+    traceback.print_exception(error)
+    _stop(f"{type(error).__name__}, which nobody foresaw; please report it with the lines above", ExitCode.STEP_FAILED)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -53,7 +54,7 @@ def run(
         raise click.UsageError(f"--resume goes on in the run's own folder; {told}")
     if only_plan and (stage or until):
         raise click.UsageError("--plan shows the whole run: leave --stage and --until out")
-    from glyphyard.pipeline.store import new_run, only_one, open_run, recipe_of
+    from glyphyard.pipeline.store import new_run, only_one, open_run, recipe_of, worth_keeping
 
     store = store.absolute()
     if start or origin:
@@ -66,12 +67,13 @@ def run(
 
         return show_plan(loaded, store, as_json)
     from glyphyard.pipeline.run import Run
-    from glyphyard.pipeline.steps import execute
+    from glyphyard.pipeline.steps import check_steps, execute
 
+    check_steps(loaded, until, stage)
     folder = open_run(resume, store) if resume else new_run(loaded, store)
     screen = console(stderr=as_json)
     screen.print(f"run: {folder}", highlight=False, soft_wrap=True, markup=False)
-    with only_one(folder):
+    with nullcontext() if resume else worth_keeping(folder), only_one(folder):
         outcome = execute(Run(loaded, folder, folder.parent, screen), until or (f"train-{stage}" if stage else None), stage)
     if outcome is None:
         return 0

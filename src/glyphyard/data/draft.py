@@ -82,12 +82,13 @@ class Draft:
     def close(self) -> None:
         """Look across the sides when all images are known: leave out what stands on two, and find near-duplicates."""
         canonical = [self.dataset.the_alphabet().canonical(text) for text in self.texts]
-        for i, reason in sorted(yielding(self.rows, canonical, self.groups, self.identities, self.splits).items()):
+        plates = {source.name for source in self.dataset.sources if source.text_is_plate}
+        out = yielding(self.rows, canonical, self.groups, self.identities, self.splits, plates)
+        for i, reason in sorted(out.items()):
             self.findings.append(found(Kind.HELD_OUT_ELSEWHERE, i, self.rows[i], reason))
             self.splits[i] = None
         for weaker, stronger in combinations(SPLITS, 2):
             self._find_near(stronger, weaker)
-        self.findings.sort(key=lambda f: (f.row, f.kind.value))
 
     def _find_near(self, stronger: Split, weaker: Split) -> None:
         sides = [[i for i in self.facts if self.splits[i] == side and self.rows[i].file] for side in (stronger, weaker)]
@@ -114,7 +115,7 @@ class Draft:
             "dataset_fingerprint": fingerprint,
             "rows": self._rows_by_source(),
             "counts": by_kind(self.findings),
-            "findings": [f.to_json() for f in self.findings],
+            "findings": [f.to_json() for f in sorted(self.findings, key=lambda f: (f.row, f.kind.value))],
             "near_duplicates": self.near_duplicates,
             "statistics": self.label_statistics | {"images": self._image_statistics()},
         }

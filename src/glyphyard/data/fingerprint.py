@@ -48,10 +48,16 @@ def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: b
     content = {source.name: _content(source, listed.get(source.name, []), hashes) for source in dataset.sources}
     if dataset.low_resolution:
         content["low_resolution"] = sha256_file(Path(__file__).parent / "degrade.py")
-    return Identity(
-        fingerprint({"config": _without_young(config), "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}),
-        hashes,
-    )
+    whole = {"config": _without_young(config), "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}
+    if _plates_by_track(dataset):
+        whole["plates_by_track"] = "yield by text"  # before, one plate could stand on two sides there; others stay as they are
+    return Identity(fingerprint(whole), hashes)
+
+
+def _plates_by_track(dataset: DatasetConfig) -> bool:
+    """Say whether listed plates are grouped by anything but their text."""
+    real = [source for source in dataset.sources if source.text_is_plate and not isinstance(source, SyntheticPlates)]
+    return any((source.group_by or dataset.split.group_by) != "text" for source in real)
 
 
 def _without_young(config: dict[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def _load(store: Path) -> dict[str, list]:  # type: ignore[type-arg]
 def _stat(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
-    except OSError:
+    except (OSError, ValueError):  # a ValueError is a NUL byte in the path
         return None
     return found.st_size, found.st_mtime_ns
 

@@ -18,13 +18,13 @@ from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import canonical_json, make_folder, read_json, write_json
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest, SplitRecord
-from glyphyard.data.audit import audit_labels, refuse_too_many_bad
+from glyphyard.data.audit import TooManyBad, audit_labels, refuse_too_many_bad
 from glyphyard.data.chunks import chunk_specs, low_contract, run_chunk, run_chunk_in_ray
 from glyphyard.data.draft import Draft
-from glyphyard.data.findings import bad_rows, told
+from glyphyard.data.findings import Kind, bad_rows, by_kind, told
 from glyphyard.data.fingerprint import PREPARE_VERSION, dataset_fingerprint, dataset_folder, find_prepared, identify
 from glyphyard.data.shards import PAIRED_SCHEMA, SCHEMA, SplitWriter
-from glyphyard.data.workplace import workplace
+from glyphyard.data.workplace import workplace, writing
 from glyphyard.recipe.dataset import SPLITS, DatasetConfig, Split
 
 __all__ = ["dataset_fingerprint", "find_prepared", "prepare"]
@@ -55,14 +55,14 @@ def prepare(
     if (target / "manifest.json").is_file():
         return _reuse(target, dataset, need, say)
     labels = audit_labels(dataset, time_steps)
-    refuse_too_many_bad(dataset, labels.rows, labels.findings)
     draft = Draft.of(dataset, labels, identity.hashes)
+    _refuse(draft, store, identity.fingerprint, say)
     with workplace(target) as folder:
         paths = _read_images(draft, folder / "chunks", in_process, progress)
         draft.close()
+        _refuse(draft, store, identity.fingerprint, say)
         _tell(draft, say)
-        refuse_too_many_bad(dataset, draft.rows, draft.findings)
-        _check_need(dataset, draft.rows_by_split(), need)
+        _check_need(dataset, draft.rows_by_split(), by_kind(draft.findings), need)
         splits = _write_shards(draft, paths, folder)
         shutil.rmtree(folder / "chunks")
         write_json(folder / "audit.json", draft.report(identity.fingerprint))
@@ -74,8 +74,8 @@ def prepare(
 def _reuse(target: Path, dataset: DatasetConfig, need: tuple[Split, ...], say: Say) -> Path:
     manifest = DatasetManifest.read(target / "manifest.json")
     rows: dict[Split, int] = {split: manifest.splits[split].rows if split in manifest.splits else 0 for split in SPLITS}
-    _check_need(dataset, rows, need)
     counts = read_json(target / "audit.json")["counts"]
+    _check_need(dataset, rows, counts, need)
     if counts:
         say(f"audit: {', '.join(f'{n} {kind}' for kind, n in counts.items())} (listed in {target / 'audit.json'})")
     say(_summary(manifest.fingerprint, rows, manifest.bad_rows) + " (cached)")
@@ -88,12 +88,26 @@ def _summary(fingerprint: str, rows: Mapping[Split, int], bad: int) -> str:
     )
 
 
+def _refuse(draft: Draft, store: Path, name: str, say: Say) -> None:
+    """Raise `TooManyBad` where too many rows are bad, after they were told and listed in <store>/audits/<name>/audit.json."""
+    try:
+        refuse_too_many_bad(draft.dataset, draft.rows, draft.findings)
+    except TooManyBad as refused:
+        _tell(draft, say)
+        report = store / "audits" / name / "audit.json"
+        with writing(report):
+            write_json(report, draft.report(name))
+        error = TooManyBad(refused.where, f"{refused.problem}; all are listed in {report}", refused.remedy)
+        error.report = report
+        raise error from None
+
+
 def _tell(draft: Draft, say: Say) -> None:
     for line in told(draft.findings):
         say(line)
 
 
-def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], need: tuple[Split, ...]) -> None:
+def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], counts: Mapping[str, int], need: tuple[Split, ...]) -> None:
     for split in need:
         if rows[split]:
             continue
@@ -102,6 +116,8 @@ def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], need: tuple[S
             f"raise dataset.split.{split} (now {share:g})" if share is not None else "lower dataset.split.validation and .test"
         )
         found = ", ".join(f"{count} {name}" for name, count in rows.items())
+        if elsewhere := counts.get(Kind.HELD_OUT_ELSEWHERE.value):
+            found += f", {elsewhere} rows left out because their plate stands on another side"
         raise BadInput(
             "dataset.split",
             f"the {split} split came out empty ({found})",

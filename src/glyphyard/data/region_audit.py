@@ -159,8 +159,8 @@ def measure_image(path: Path) -> tuple[int, int, str]:
     """Return width and height in pixels, as OpenCV would decode them, and the SHA-256; only the header is decoded."""
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise BadInput(str(path), f"cannot read this image ({error.strerror})") from error
+    except (OSError, ValueError) as error:  # a ValueError is a NUL byte in the path
+        raise BadInput(str(path), f"cannot read this image ({getattr(error, 'strerror', None) or error})") from error
     try:
         with Image.open(io.BytesIO(data)) as image:
             (width, height), turned = image.size, image.getexif().get(ORIENTATION) in ROTATED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from glyphyard.data.sources.row import Row
 from glyphyard.recipe.dataset import Split, SplitConfig
@@ -63,24 +63,33 @@ def unite(groups: Sequence[str], identities: Sequence[str]) -> list[str]:
 
 
 def yielding(
-    rows: Sequence[Row], texts: Sequence[str], groups: Sequence[str], identities: Sequence[str], splits: Sequence[Split | None]
+    rows: Sequence[Row],
+    texts: Sequence[str],
+    groups: Sequence[str],
+    identities: Sequence[str],
+    splits: Sequence[Split | None],
+    plates: Collection[str],
 ) -> dict[int, str]:
     """Return the rows that must be left out so that no plate stands on two sides, each with the reason.
 
-    A real row yields to one of its group or image on a stronger side (another source's); a rendered row yields to
-    every real row with its text on another side, and to rendered ones on a stronger side. None in `splits` is left out already.
+    A real row yields to one of its group or image on a stronger side, and to one of its text if both come from `plates`,
+    the sources whose texts name a plate (two tracks show one car; two writers may write one word). A rendered row yields
+    to every real row with its text on another side, and to rendered ones on a stronger side. None in `splits` is left
+    out already. Sides stay where the hash put them: joining tracks by text could draw all of a camera's onto one.
     """
     live = [i for i, split in enumerate(splits) if split is not None]
     real = [i for i in live if not rows[i].render]
-    keys = {i: (f"group {groups[i]}", f"image {identities[i]}") for i in real}
-    strongest = _strongest(((key, i) for i in real for key in keys[i]), splits)
-    texts_of_real = _strongest(((texts[i], i) for i in real), splits)
     out: dict[int, str] = {}
-    for i in real:
-        if (j := max((strongest[key] for key in keys[i]), key=lambda j: _rank(splits, j))) != i and _rank(splits, j) > _rank(
-            splits, i
-        ):
+    strongest: dict[str, int] = {}
+    for i in sorted(real, key=lambda i: -_rank(splits, i)):  # what is left out itself makes nobody yield
+        keys = [f"group {groups[i]}", f"image {identities[i]}"] + [f"text {texts[i]}"] * (rows[i].source in plates)
+        j = max((strongest.get(key, i) for key in keys), key=lambda j: _rank(splits, j))
+        if _rank(splits, j) > _rank(splits, i):
             out[i] = _reason(rows, splits, i, j)
+        else:
+            for key in keys:
+                strongest.setdefault(key, i)
+    texts_of_real = _strongest(((texts[i], i) for i in real if i not in out), splits)
     rendered = [i for i in live if rows[i].render]
     texts_of_rendered = _strongest(((texts[i], i) for i in rendered if texts[i] not in texts_of_real), splits)
     for i in rendered:

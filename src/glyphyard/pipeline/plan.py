@@ -179,8 +179,9 @@ def resources_of(recipe: Recipe, rows: dict[str, int], store: Path) -> dict[str,
 
 
 def _gpus() -> int:
-    if not Path("/proc/driver/nvidia").exists() or not shutil.which("nvidia-smi"):
-        return 0
+    driver = Path("/proc/driver/nvidia")
+    if not driver.exists() or not shutil.which("nvidia-smi"):
+        return len(list(driver.glob("gpus/*")))
     done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=5)
     return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
 
@@ -228,11 +229,12 @@ def warnings_of(recipe: Recipe, rows: dict[str, int], resources: dict[str, Any])
         if not rows[split]
     ]
     if not resources["cluster"]:
-        for kind in ("cpus", "gpus"):
-            if resources[f"{kind}_asked"] > resources[f"{kind}_here"]:
-                found.append(
-                    f"asks for {resources[f'{kind}_asked']:g} {kind.upper()}, this machine has {resources[f'{kind}_here']}"
-                )
+        stops = {"cpus": recipe.runtime.launcher == "ray", "gpus": True}  # in one process, CPUs are only shared more often
+        for kind, would_stop in stops.items():
+            asked, here = resources[f"{kind}_asked"], resources[f"{kind}_here"]
+            if asked > here:
+                told = ": the run would stop" if would_stop else ""
+                found.append(f"asks for {asked:g} {kind.upper()}, this machine has {here}{told}")
     found += [
         f"stage {s.name}: batch_size {s.batch_size} is more than the {rows['train']} training rows"
         for s in recipe.stages

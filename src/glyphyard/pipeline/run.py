@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
 from glyphyard.core.records import CheckpointRecord, DatasetManifest
 from glyphyard.recipe.recipe import Recipe
@@ -34,6 +35,21 @@ class Run:
             from glyphyard.cluster.session import connected
 
             self.resources.enter_context(connected(say=self.say))
+
+    def check_room(self) -> None:
+        """Refuse more workers or GPUs than there are, once connected: Ray would wait for ever, and preparing takes long."""
+        runtime = self.recipe.runtime
+        if runtime.launcher == "ray":
+            from glyphyard.cluster.preflight import share_out
+            from glyphyard.cluster.session import free_resources
+
+            share_out(runtime, free_resources())
+        elif runtime.gpus_per_worker > 0:
+            import torch
+
+            if not torch.cuda.is_available():
+                problem = "asks for a GPU, torch finds none on this machine"
+                raise BadInput("runtime.gpus_per_worker", problem, "set it to 0 to train on the CPU")
 
     def say(self, line: str) -> None:
         """Print one line for a person."""

@@ -12,6 +12,7 @@ from glyphyard.core.files import read_json, sha256_file, write_json
 from glyphyard.core.records import BundleRecord, CheckpointRecord, DatasetManifest, Scorecard, Verdict
 from glyphyard.pipeline.live import followed
 from glyphyard.pipeline.origin import released_weights
+from glyphyard.pipeline.plan import STEPS
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.step import Step, perform
 from glyphyard.recipe.recipe import Recipe, without_places
@@ -32,11 +33,8 @@ class Outcome:
 def execute(run: Run, until: str | None = None, only_stage: str | None = None) -> Outcome | None:
     """Do every step that is not done yet, in order; `until` names the last one (None: all of them)."""
     set_defaults()
-    steps = steps_of(run, only_stage)
-    if until is not None and until not in (names := [step.name for step in steps]):
-        raise BadInput(f"--until {until}", "no such step", f"this run has {', '.join(names)}")
     with run.resources:
-        for step in steps:
+        for step in steps_of(run, until, only_stage):
             perform(step, run.folder, run.say)
             if step.name == until:
                 return None
@@ -46,14 +44,22 @@ def execute(run: Run, until: str | None = None, only_stage: str | None = None) -
     return Outcome(run.folder, verdict, exit_code(verdict))
 
 
-def steps_of(run: Run, only_stage: str | None = None) -> list[Step]:
-    """Return the run's steps in order."""
-    names = [stage.name for stage in run.recipe.stages]
-    if only_stage is not None and only_stage not in names:
-        raise BadInput(f"--stage {only_stage}", "no such stage", f"the recipe has {', '.join(names)}")
-    stages = [i for i, name in enumerate(names) if only_stage in (None, name)]
+def check_steps(recipe: Recipe, until: str | None, only_stage: str | None) -> None:
+    """Raise `BadInput` where a run has no such step or stage."""
+    stages = [stage.name for stage in recipe.stages]
+    if only_stage is not None and only_stage not in stages:
+        raise BadInput(f"--stage {only_stage}", "no such stage", f"the recipe has {', '.join(stages)}")
+    names = STEPS.format(stages=", ".join(f"train-{name}" for name in stages if only_stage in (None, name))).split(", ")
+    if until is not None and until not in names:
+        raise BadInput(f"--until {until}", "no such step", f"this run has {', '.join(names)}")
+
+
+def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) -> list[Step]:
+    """Return the run's steps in order; those after `until` are there, too."""
+    check_steps(run.recipe, until, only_stage)
+    stages = [i for i, stage in enumerate(run.recipe.stages) if only_stage in (None, stage.name)]
     return [
-        prepare_step(run),
+        prepare_step(run, trains=until != "prepare"),
         *(train_step(run, i) for i in stages),
         export_step(run),
         evaluate_step(run),
@@ -63,8 +69,8 @@ def steps_of(run: Run, only_stage: str | None = None) -> list[Step]:
     ]
 
 
-def prepare_step(run: Run) -> Step:
-    """Recipe → DatasetManifest."""
+def prepare_step(run: Run, trains: bool = False) -> Step:
+    """Recipe → DatasetManifest; where this run `trains` afterwards, there has to be room for its workers."""
     from glyphyard.data.catalogue import preparer_of
 
     recipe, preparer = run.recipe, preparer_of(run.recipe.task)
@@ -72,6 +78,8 @@ def prepare_step(run: Run) -> Step:
 
     def work() -> str:
         run.connect()
+        if trains and run.launch is None:
+            run.check_room()
         folder = preparer.prepare(
             recipe.dataset,
             time_steps,
@@ -147,6 +155,7 @@ def train_step(run: Run, index: int) -> Step:
             record = run.launch(job)
         else:
             run.connect()
+            run.check_room()
             run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
             with followed(stage_dir, run.console):
                 record = _launcher(run.recipe)(job)
@@ -168,16 +177,10 @@ def _launcher(recipe: Recipe) -> Callable[..., CheckpointRecord]:
 
 
 def _train_here(job: StageJob) -> CheckpointRecord:
-    import torch
-
     from glyphyard.training.catalogue import trainer_of
     from glyphyard.training.ranks import SingleRank
 
     wants_gpu = job.recipe.runtime.gpus_per_worker > 0
-    if wants_gpu and not torch.cuda.is_available():
-        raise BadInput(
-            "runtime.gpus_per_worker", "asks for a GPU, torch finds none on this machine", "set it to 0 to train on the CPU"
-        )
     return trainer_of(job.recipe.task)(job, SingleRank("cuda" if wants_gpu else "cpu"))
 
 

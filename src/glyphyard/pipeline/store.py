@@ -6,6 +6,7 @@ import fcntl
 import os
 import platform
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,17 @@ def only_one(run: Path) -> Iterator[None]:
         except OSError as error:
             raise BadInput(str(run), "another process is working on this run", "wait for it, or start a new run") from error
         yield
+
+
+@contextmanager
+def worth_keeping(run: Path) -> Iterator[None]:
+    """Remove a new run that `BadInput` stops before any step is done: there is nothing in it to look at or to resume."""
+    try:
+        yield
+    except BadInput:
+        if not any(run.glob("steps/*.json")):
+            shutil.rmtree(run, ignore_errors=True)
+        raise
 
 
 def environment() -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,8 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 class Source(Strict):
     """What all sources have: a name (for weights and slices) and the splits their rows may stand in."""
+
+    text_is_plate: ClassVar[bool] = False  # equal texts are one plate, which may not stand on two sides; a word may
 
     name: Slug
     splits: Annotated[tuple[Split, ...], Field(strict=False, min_length=1)] = SPLITS
@@ -36,6 +38,8 @@ class Source(Strict):
 class PlateTsv(Source):
     """Crops listed in a text file, one `path<TAB>text` a line, UTF-8, paths relative to `images`."""
 
+    text_is_plate = True
+
     kind: Literal["plate_tsv"]
     labels: RecipePath = Field(description="The label file.")
     images: RecipePath | None = Field(None, description="Folder that the paths start from; the label file's own when absent.")
@@ -46,6 +50,8 @@ class PlateTsv(Source):
 
 class SyntheticPlates(Source):
     """Plates rendered by this project, deterministic by seed and index."""
+
+    text_is_plate = True
 
     kind: Literal["synthetic_plates"]
     family: Literal["florida", "us", "brazil"] = "florida"
@@ -58,6 +64,8 @@ class SyntheticPlates(Source):
 
 class PlatePairs(Source):
     """Plates in two resolutions: a label file of `path<TAB>text` lines, each path in an `hr` and in an `lr` folder."""
+
+    text_is_plate = True
 
     kind: Literal["plate_pairs"]
     labels: RecipePath = Field(description="The label file; a plate seen in several frames has several lines.")
@@ -195,7 +203,10 @@ class ImageConfig(Strict):
 
 
 class SplitConfig(Strict):
-    """Shares of the groups (not rows) that are held out, by hash of the group: the same on every machine, for ever."""
+    """Shares of the groups (not rows) that are held out, by hash of the group: the same on every machine, for ever.
+
+    A plate that two groups show stands on the stronger side (test, then validation); its other rows are left out and listed.
+    """
 
     validation: Fraction = 0.1
     test: Fraction = 0.15

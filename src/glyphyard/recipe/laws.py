@@ -139,6 +139,16 @@ def equivalences_are_groups(recipe: Recipe) -> Iterator[Breach]:
             return
 
 
+def alphabet_can_be_built(recipe: Recipe) -> Iterator[Breach]:
+    """GY014: an alphabet has characters, each once, and equivalences name the first of a group in it."""
+    try:
+        recipe.dataset.the_alphabet()
+    except BadInput as error:
+        key = "equivalences" if "fold" in error.where else "alphabet"
+        remedy = "name first a character that the alphabet holds" if key == "equivalences" else "state each character once"
+        yield Breach(("dataset", key), error.problem, remedy)
+
+
 def first_stage_has_no_previous(recipe: Recipe) -> Iterator[Breach]:
     """GY010: the first stage that says `previous` starts from scratch; a checkpoint must be there."""
     for i, stage in enumerate(recipe.stages):
@@ -233,6 +243,7 @@ LAWS: tuple[Law, ...] = (
     image_fits_the_network,
     parts_exist,
     equivalences_are_groups,
+    alphabet_can_be_built,
     first_stage_has_no_previous,
     suite_equivalences_cover_training,
     rates_are_possible,

@@ -136,7 +136,9 @@ def _plain(node: Any) -> Any:
 
 
 def _absolute_paths(tree: dict[str, Any], folder: Path) -> None:
-    for source in tree.get("dataset", {}).get("sources", []) if isinstance(tree.get("dataset"), dict) else []:
+    dataset = tree.get("dataset")
+    sources = dataset.get("sources") if isinstance(dataset, dict) else None
+    for source in sources if isinstance(sources, list) else []:
         for key in ("labels", "images", "metadata", "hr_images", "lr_images", "folder"):
             if isinstance(source, dict) and isinstance(source.get(key), str):
                 source[key] = str((folder / Path(source[key]).expanduser()).resolve())

@@ -47,5 +47,5 @@ def _found(folder: str, path: str) -> str:
 def _listing(folder: str) -> frozenset[str]:
     try:
         return frozenset(os.listdir(folder))
-    except OSError:
+    except (OSError, ValueError):  # a ValueError is a NUL byte in the path
         return frozenset()
