@@ -23,7 +23,9 @@ def audit(
     loaded = load(recipe, overrides, labels, profile)
     time_steps = loaded.model.time_steps(loaded.dataset.image.width)
     say = (lambda line: click.echo(line, err=True)) if as_json else click.echo
-    folder = preparer_of(loaded.task).prepare(loaded.dataset, time_steps, store.absolute(), in_process=True, say=say)
+    assert loaded.suite is not None  # `load` always reads it
+    need = ("train", "validation", loaded.suite.split)  # what `run` asks for
+    folder = preparer_of(loaded.task).prepare(loaded.dataset, time_steps, store.absolute(), need=need, in_process=True, say=say)
     if as_json:
         print_json(read_json(folder / "audit.json"))
     else:
