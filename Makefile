@@ -45,8 +45,8 @@ cluster: $(READY) ## a Ray head on this machine, from this environment, with a t
 stop-cluster: $(READY) ## stop what `make cluster` started
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m glyphyard.cluster.local stop
 
-bench: $(READY) ## speed as ratios measured side by side
-	$(BIN)/python tools/bench/run.py
+bench: $(READY) ## every promised speed, the demo's included (a quarter of an hour)
+	$(BIN)/python tools/bench/run.py --demo
 
 docs: $(READY) ## docs/recipes.md from the schema
 	$(BIN)/glyphyard schema --markdown > docs/recipes.md

@@ -126,7 +126,7 @@ def png_header(width: int, height: int) -> bytes:
         (b"no image at all", "decoded"),
         (encoded(picture(200, 400), ".jpg")[:-500], "truncated JPEG"),
         (png_header(10_000, 5_000), "50 megapixel|more than"),
-        (png_header(4, 4), "decoded"),
+        (png_header(4, 4), "truncated PNG"),
     ],
     ids=["empty", "text", "truncated jpeg", "50 megapixels", "only a header"],
 )
@@ -134,6 +134,33 @@ def test_bytes_that_are_no_image_are_refused_by_name(data: bytes, word: str) -> 
     with pytest.raises(BadInput, match=word) as caught:
         decode_image(data, "crop 7")
     assert str(caught.value).startswith("crop 7")
+
+
+def test_a_damaged_png_is_refused_before_libpng_speaks(capfd: pytest.CaptureFixture[str]) -> None:
+    whole = encoded(picture())
+    for size in range(8, len(whole), 97):
+        with pytest.raises(BadInput, match="truncated PNG"):
+            decode_image(whole[:size], "crop")
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for damaged, word in ((whole[:-1], "truncated"), (bytes(flipped), "checksum")):
+        with pytest.raises(BadInput, match=word):
+            decode_image(damaged, "crop")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg"])
+def test_bytes_after_an_images_end_do_no_harm(extension: str) -> None:
+    whole = encoded(picture(), extension)
+    assert np.array_equal(decode_image(whole + bytes(200)), decode_image(whole))
+
+
+def test_the_end_of_a_jpegs_thumbnail_is_not_its_own() -> None:
+    thumbnail, whole = encoded(picture(8, 8), ".jpg"), encoded(picture(200, 400), ".jpg")
+    whole = whole[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail + whole[2:]
+    assert decode_image(whole + bytes(200)).shape == (200, 400, 3)
+    with pytest.raises(BadInput, match="truncated JPEG"):
+        decode_image(whole[: len(whole) // 2])
 
 
 def test_a_large_jpeg_is_refused_by_its_header() -> None:

@@ -43,6 +43,7 @@ def a_run(
     write_json(run / "dataset.json", {"folder": "../datasets/" + "d" * 16})
     (store / "datasets" / ("d" * 16)).mkdir(parents=True, exist_ok=True)
     write_json(store / "datasets" / ("d" * 16) / "manifest.json", {"fingerprint": "d" * 16})
+    write_json(store / "datasets" / ("d" * 16) / "audit.json", {"counts": {"unreadable": 1}})
     if real:
         shutil.copytree(real, bundle)
     else:

@@ -38,6 +38,12 @@ def test_loading_needs_neither_torch_nor_ray() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_text_that_is_no_number_is_not_told_to_lose_its_quotes(write_recipe: Write) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_recipe(write_recipe("seed: 3", "seed: seven"))
+    assert "quotes" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
@@ -55,6 +61,11 @@ def test_loading_needs_neither_torch_nor_ray() -> None:
         ("    - name: made\n      kind: synthetic_plates\n      count: 10\n", "", 5, ["dataset.sources", "a list"]),
         ("\n    - name: made\n      kind: synthetic_plates\n      count: 10\n", " 5\n", 5, ["dataset.sources", "a list", "5"]),
         ("seed: 3", "seed: 3\nexport: 4", 4, ["`export`", "keys and values", "4"]),
+        ("seed: 3", 'seed: "7"', 3, ["`seed`", "a whole number", "'7'", "remove the quotes"]),
+        ("seed: 3", "seed: 3\nmodel: {network: resnet}", 4, ["`model.network`", "crnn, parseq", "'resnet'"]),
+        ("seed: 3", "seed: 3\nmodel: {network: parsec}", 4, ["'parsec'", "did you mean parseq?"]),
+        ("seed: 3", "seed: 3\nmodel: [crnn]", 4, ["`model`", "keys and values", "a list"]),
+        ("  suite: suite.yaml", "  suite: [1]", 14, ["`evaluate.suite`", "the path of a file", "a list"]),
     ],
 )
 def test_a_mistake_names_file_line_and_both_sides(write_recipe: Write, old: str, new: str, line: int, words: list[str]) -> None:

@@ -65,6 +65,8 @@ def test_a_pass_becomes_a_version_with_the_whole_bundle(world: World, tmp_path: 
         assert version.tags["checkpoint_sha256"] == "c" * 64
         manifest = Path(client.download_artifacts(version.run_id, "dataset_manifest.json", str(tmp_path)))
         assert version.tags["dataset_manifest_sha256"] == sha256_file(manifest)
+        audit = Path(client.download_artifacts(version.run_id, "audit.json", str(tmp_path)))
+        assert read_json(audit)["counts"] == {"unreadable": 1}
         here = Path(client.download_artifacts(version.run_id, "bundle", str(tmp_path)))
         for path in (p for p in (run / "bundle").rglob("*") if p.is_file()):
             assert (here / path.relative_to(run / "bundle")).read_bytes() == path.read_bytes()
@@ -395,9 +397,11 @@ def test_looking_creates_nothing(tmp_path: Path) -> None:
 
 def test_a_late_report_is_added(world: World) -> None:
     run = world.store / "run-1"
-    assert not attach_report(run)
+    assert not attach_report(run, a_recipe(), world.store)
     (run / "report.html").write_text("<p>hello</p>")
-    assert attach_report(run)
+    assert attach_report(run, a_recipe(), world.store)
+    with connected(world.tracking) as client:
+        assert "report.html" in [a.path for a in client.list_artifacts(world.first.run_id)]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from glyphyard.core.errors import BadInput, TooManyPixels
+from glyphyard.core.image_ends import missing_end
 from glyphyard.core.image_header import header_size
 
 MAX_PIXELS = 32_000_000  # a crop is never this large; decoding a hostile one would take gigabytes
@@ -71,8 +72,8 @@ def decode_image(data: bytes, name: str = "image", max_pixels: int = MAX_PIXELS)
     size = header_size(data)
     if size and size[0] * size[1] > max_pixels:
         raise TooManyPixels(name, f"{size[0]}x{size[1]} is more than {max_pixels / 1e6:g} megapixels", "crop or scale it down")
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-64:]:
-        raise BadInput(name, "truncated JPEG (it has no end marker)", "copy it again or leave it out")
+    if lack := missing_end(data):
+        raise BadInput(name, lack, "copy it again or leave it out")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR) if data else None
     except cv2.error:

@@ -23,7 +23,7 @@ from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.recipe.suite import SHARES_OF_SAMPLES
 
-STEPS = "prepare, {stages}, export, evaluate, gate, report, register"
+STEPS = "prepare, {stages}, export, evaluate, gate, register, report"
 
 
 @dataclass(frozen=True)

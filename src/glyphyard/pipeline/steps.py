@@ -1,4 +1,4 @@
-"""Recipe → dataset → stages → bundle → scorecard → verdict → report → release, each step recorded."""
+"""Recipe → dataset → stages → bundle → scorecard → verdict → release → report, each step recorded."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) 
         export_step(run),
         evaluate_step(run),
         gate_step(run),
-        report_step(run),
         register_step(run),
+        report_step(run),
     ]
 
 
@@ -265,19 +265,6 @@ def gate_step(run: Run) -> Step:
     return Step("gate", inputs, lambda: [run.folder / name for name in ("verdict.json", "verdict.md", "junit.xml")], work)
 
 
-def report_step(run: Run) -> Step:
-    """Everything so far → report.html."""
-
-    def work() -> str:
-        from glyphyard.report import write_report
-
-        line = f"report: {write_report(run.folder)}"
-        run.say(line)
-        return line
-
-    return Step("report", lambda: read_json(run.folder / "verdict.json"), lambda: [run.folder / "report.html"], work)
-
-
 def register_step(run: Run) -> Step:
     """Verdict → Release; only a PASS becomes a model version, and a dead server stops nothing."""
 
@@ -294,3 +281,21 @@ def register_step(run: Run) -> Step:
         return {"verdict": read_json(run.folder / "verdict.json"), "register": run.recipe.registration.model_dump(mode="json")}
 
     return Step("register", inputs, lambda: [run.folder / "release.json"], work)
+
+
+def report_step(run: Run) -> Step:
+    """Everything so far, the release too → report.html; MLflow gets a copy."""
+
+    def work() -> str:
+        from glyphyard.registry import attach_report
+        from glyphyard.report import write_report
+
+        line = f"report: {write_report(run.folder)}"
+        attach_report(run.folder, run.recipe, run.store)
+        run.say(line)
+        return line
+
+    def inputs() -> dict[str, object]:
+        return {name: read_json(run.folder / f"{name}.json") for name in ("verdict", "release")}
+
+    return Step("report", inputs, lambda: [run.folder / "report.html"], work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -29,6 +30,12 @@ PLAIN = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
+    "path_type": "the path of a file or folder",
+}
+UNQUOTED = {
+    "bool_type": re.compile("true|false"),
+    "int_type": re.compile(r"[-+]?\d+"),
+    "float_type": re.compile(r"[-+.\d]+(e[-+]?\d+)?"),
 }
 LENGTHS = {
     "too_short": ("min_length", "entries"),
@@ -66,10 +73,14 @@ def explain(kind: type[BaseModel], error: Any, at: tuple[Any, ...]) -> str:
     if error["type"] == "missing":
         return f"`{dotted}` is missing"
     if error["type"] == "union_tag_not_found":
-        return f"`{dotted}` has no {error['ctx']['discriminator']}; it is a word that says which sort it is"
+        if not isinstance(error["input"], dict):
+            return f"`{dotted}`: expected keys and values, found {_told(error['input'])}"
+        return f"`{dotted}` has no {_sort_key(error)}; it is a word that says which sort it is"
     if error["type"] == "union_tag_invalid":
-        known = str(error["ctx"]["expected_tags"]).replace("'", "")
-        return f"`{dotted}` is of {error['ctx']['discriminator']} {error['ctx']['tag']!r}; known here: {known}"
+        known, tag = str(error["ctx"]["expected_tags"]).replace("'", "").split(", "), str(error["ctx"]["tag"])
+        near = difflib.get_close_matches(tag, known, 1, 0.7)
+        remedy = f"did you mean {near[0]}?" if near else "name one of them"
+        return f"`{dotted}.{_sort_key(error)}`: expected one of {', '.join(known)}, found {tag!r}; {remedy}"
     found = error["input"]
     if error["type"] in LENGTHS:
         bound, word = LENGTHS[error["type"]]
@@ -80,9 +91,22 @@ def explain(kind: type[BaseModel], error: Any, at: tuple[Any, ...]) -> str:
         message = f"a text of the form {error['ctx']['pattern']}"
     message = PLAIN.get(error["type"], message)
     expected = message if message.startswith("expected") else f"expected {message}"
-    shown = f", found {found!r}" if not isinstance(found, (dict, list)) and "found" not in message else ""
-    kind_of = f" ({type(found).__name__})" if isinstance(found, str) and shown else ""
-    return f"`{dotted}`: {expected}{shown}{kind_of.replace('(str)', '(text)')}"
+    # A whole part of the recipe is found only where it has the wrong form: a rule's own words say what is wrong in it.
+    tells = "found" not in message and (error["type"] in PLAIN or not isinstance(found, (dict, list)))
+    shown = f", found {_told(found)}" if tells else ""
+    if isinstance(found, str) and shown:
+        quoted = error["type"] in UNQUOTED and UNQUOTED[error["type"]].fullmatch(found)
+        shown += " (text)" + ("; remove the quotes" if quoted else "")
+    return f"`{dotted}`: {expected}{shown}"
+
+
+def _told(found: Any) -> str:
+    return "a list" if isinstance(found, list) else "keys and values" if isinstance(found, dict) else repr(found)
+
+
+def _sort_key(error: Any) -> str:
+    """Return the key whose word chooses among a union's members: pydantic names it in quotes, or the function that reads it."""
+    return str(error["ctx"]["discriminator"]).strip("'").removesuffix("_of()")
 
 
 def _known_keys(kind: Any, at: tuple[Any, ...]) -> list[str]:

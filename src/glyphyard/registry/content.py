@@ -87,6 +87,11 @@ class RunContent:
         return path if path and path.is_file() else None
 
     @property
+    def dataset_audit(self) -> Path | None:
+        """The audit, which lies with the prepared dataset."""
+        return self.dataset_manifest.with_name("audit.json") if self.dataset_manifest else None
+
+    @property
     def _bundle(self) -> dict[str, Any]:
         path = self.folder / "bundle" / "bundle.json"
         value = read_json(path) if path.is_file() else {}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
-from glyphyard.core.files import read_json, write_json
+from glyphyard.core.files import write_json
 from glyphyard.core.records import Record, Release, Verdict
 from glyphyard.core.redact import redact
 from glyphyard.recipe.recipe import Recipe
@@ -73,14 +73,15 @@ def push(run_dir: Path, say: Say = print, tracking_uri: str | None = None) -> Re
     return release
 
 
-def attach_report(run_dir: Path) -> bool:
+def attach_report(run_dir: Path, recipe: Recipe, store: Path) -> bool:
     """Add report.html to a run that is in MLflow already (it is written after registration); False where that cannot be done."""
     path = Path(run_dir) / "report.html"
     try:
-        state, recipe = PushState.read(Path(run_dir) / "mlflow.json"), read_json(Path(run_dir) / "recipe.json")
+        state = PushState.read(Path(run_dir) / "mlflow.json")
         if state.run_id is None or not path.is_file():
             return False
-        with connected(Tracking.of(Path(run_dir).absolute().parent, recipe["register"]["tracking_uri"])) as client:
+        # Not by the address in recipe.json: that one has no credentials.
+        with connected(Tracking.of(store, recipe.registration.tracking_uri)) as client:
             client.log_artifact(state.run_id, str(path))
     except Exception:  # the report lies in the run folder; a copy in MLflow is a convenience
         return False
@@ -143,9 +144,10 @@ def _upload(client: Any, run: Any, content: RunContent) -> None:
     client.log_batch(run_id, tags=[RunTag(k, v) for k, v in content.tags().items()])
     if content.bundle_sha256:
         client.log_artifacts(run_id, str(content.folder / "bundle"), "bundle")
-    for name in ("scorecard.json", "verdict.json", "dataset.json", "audit.json", "environment.json", "report.html"):
-        if (content.folder / name).is_file():
-            client.log_artifact(run_id, str(content.folder / name))
+    names = ("scorecard.json", "verdict.json", "dataset.json", "environment.json", "report.html")
+    for path in [*(content.folder / name for name in names), content.dataset_audit]:
+        if path and path.is_file():
+            client.log_artifact(run_id, str(path))
     with tempfile.TemporaryDirectory() as folder:
         if content.dataset_manifest:
             copied = Path(shutil.copy(content.dataset_manifest, Path(folder) / "dataset_manifest.json"))
