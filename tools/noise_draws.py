@@ -1,0 +1,82 @@
+"""Super-resolution bundles on a run's held-out plates, each plate shrunk many times with other noise, one row a bundle.
+
+    .venv/bin/python tools/stage_by_stage.py RUN --out stages       # leaves a bundle a stage
+    .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --draws 20
+
+A plate's one noisy side decides by luck whether it is read; twenty sides say more of the same plates. `gain` is over the row
+above, with its 95 % interval and p over plates, not over draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from glyphyard.data.degrade import degrade
+from glyphyard.data.resident import ResidentSplit, load_resident
+from glyphyard.edge.restorer import Restorer
+from glyphyard.evaluation.paired import exact_match_difference
+from glyphyard.pipeline.run import Run
+from glyphyard.pipeline.store import DEFAULT_STORE, open_run, recipe_of
+from glyphyard.recipe.recipe import Recipe
+
+
+def sides(recipe: Recipe, plates: ResidentSplit, draws: int) -> Iterator[list[np.ndarray]]:
+    """Yield the low-resolution sides of all plates, once a draw; training and evaluation use other draws."""
+    low = recipe.dataset.low_resolution
+    assert low is not None
+    for draw in range(draws):
+        yield list(degrade(plates.images, plates.ids, 10_000 + draw, recipe.seed, low).numpy())
+
+
+def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return which words were read exactly, bicubically enlarged and as made, each (draws · plates,)."""
+    alphabet, restorer = recipe.dataset.the_alphabet(), Restorer(bundle)
+    wanted = [alphabet.canonical(text) for text in plates.texts]
+
+    def right(images: list[np.ndarray]) -> list[bool]:
+        read = restorer.recogniser.read_many(images)
+        return [alphabet.canonical(one.text) == text for one, text in zip(read, wanted, strict=True)]
+
+    bicubic, made = list[bool](), list[bool]()
+    for small in sides(recipe, plates, draws):
+        bicubic += right([restorer.enlarge(image) for image in small])
+        made += right(restorer.restore(small))
+    return np.array(bicubic), np.array(made)
+
+
+def table_of(run: Run, bundles: list[Path], draws: int) -> Table:
+    """Return a row for each bundle."""
+    plates = load_resident(run.dataset, "test")
+    groups = np.array([run.recipe.dataset.the_alphabet().canonical(text) for text in plates.texts] * draws)
+    table = Table("bundle", "bicubic", "made", "gain", "p", title=f"words of {len(plates)} plates, {draws} sides each")
+    above: np.ndarray | None = None
+    for bundle in bundles:
+        bicubic, made = words(run.recipe, plates, bundle, draws)
+        gain, p = "", ""
+        if above is not None:
+            found = exact_match_difference(above, made, groups, 0.95, 2000, 0)
+            gain, p = f"{found.value:+.2%} [{found.low:+.2%}, {found.high:+.2%}]", f"{found.p_value:.2g}"
+        table.add_row(bundle.parent.name, f"{bicubic.mean():.2%}", f"{made.mean():.2%}", gain, p)
+        above = made
+    return table
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", help="whose dataset is read")
+    parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
+    parser.add_argument("--draws", type=int, default=20)
+    arguments = parser.parse_args()
+    folder, console = open_run(arguments.run, DEFAULT_STORE), Console(width=160)
+    console.print(table_of(Run(recipe_of(folder), folder, folder.parent, console), arguments.bundles, arguments.draws))
+
+
+if __name__ == "__main__":
+    main()
