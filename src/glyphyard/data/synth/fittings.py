@@ -32,7 +32,7 @@ def stamp(canvas: np.ndarray, mask: np.ndarray, x: float, y: float, ink: Colour,
     if not part.size:
         return
     weight = mask[: part.shape[0], : part.shape[1]] * np.float32(strength / 255.0)
-    part[:] = cv2.blendLinear(part, sheet_of(weight.shape[0], weight.shape[1], ink), 1.0 - weight, weight)
+    cv2.blendLinear(part, sheet_of(weight.shape[0], weight.shape[1], ink), 1.0 - weight, weight, dst=part)
 
 
 def word(text: str, face: str, height: float, limit: float, stretch: float = 1.0) -> np.ndarray:
@@ -175,7 +175,9 @@ def round_corners(canvas: np.ndarray, dice: Dice) -> None:
     height, width = canvas.shape[:2]
     reach = dice.between(2, 7)
     tone = (dice.whole(10, 90),) * 3
-    for x, dx in ((0, 1), (width - 1, -1)):
-        for y, dy in ((0, 1), (height - 1, -1)):
-            corner = [(x, y), (x + dx * reach, y), (x + dx * reach * 0.3, y + dy * reach * 0.3), (x, y + dy * reach)]
-            cv2.fillPoly(canvas, [np.array(corner, np.int32)], tone)
+    corners = [
+        [(x, y), (x + dx * reach, y), (x + dx * reach * 0.3, y + dy * reach * 0.3), (x, y + dy * reach)]
+        for x, dx in ((0, 1), (width - 1, -1))
+        for y, dy in ((0, 1), (height - 1, -1))
+    ]
+    cv2.fillPoly(canvas, np.array(corners, np.int32), tone)

@@ -106,7 +106,7 @@ def _ink(canvas: np.ndarray, mask: np.ndarray, ink: Colour, dice: Dice) -> None:
     rows = slice(max(top - 3, 0), top + tall + 3)
     canvas, mask = canvas[rows], mask[rows]
     weight = mask * np.float32(dice.between(0.72, 1.0) / 255.0)
-    canvas[:] = cv2.blendLinear(canvas, sheet_of(mask.shape[0], mask.shape[1], ink), 1.0 - weight, weight)
+    cv2.blendLinear(canvas, sheet_of(mask.shape[0], mask.shape[1], ink), 1.0 - weight, weight, dst=canvas)
     strength = dice.between(0.0, 0.5) if dice.chance(0.8) else dice.between(0.5, 0.95)
     if strength < 0.08:
         return

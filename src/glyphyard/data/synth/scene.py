@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -46,8 +47,12 @@ def _settle(style: Style, dice: Dice) -> Style:
 
 def _paper(style: Style, dice: Dice) -> np.ndarray:
     """Return the bare sheet: three colours from top to bottom."""
-    codes = dice.pick(style.papers).split()
-    stops = np.array([[colour(code)] for code in codes], np.uint8)
+    return _sheet(dice.pick(style.papers)).copy()
+
+
+@lru_cache(maxsize=256)
+def _sheet(papers: str) -> np.ndarray:
+    stops = np.array([[colour(code)] for code in papers.split()], np.uint8)
     return cv2.resize(stops, (CANVAS_W, CANVAS_H), interpolation=cv2.INTER_LINEAR)
 
 
