@@ -24,7 +24,7 @@ from glyphyard.cli.options import console, labels_option, load, print_json, prof
 )
 @click.option("--from", "origin", metavar="RUN|FILE", help="A run or a checkpoint (.pt) that a new run starts from; see --start.")
 @click.option("--stage", metavar="NAME", help="Train only this stage, from its parent's checkpoint, and stop after it.")
-@click.option("--until", metavar="STEP", help="Stop after this step: prepare, train-<stage>, export, evaluate, gate, report.")
+@click.option("--until", metavar="STEP", help="Stop after this step: prepare, train-<stage>, export, evaluate, gate, register.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be done and do nothing.")
 @click.option(
     "--json", "as_json", is_flag=True, help="End with one JSON value on standard output; progress goes to standard error."
