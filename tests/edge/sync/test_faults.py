@@ -26,11 +26,13 @@ def test_a_power_cut_at_a_write_is_survived_and_healed(the_world: World, number:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", HOWS)
-def test_a_power_cut_at_each_write_of_an_upgrade_is_survived_and_healed(the_world: World, how: str) -> None:
-    row = faults.power_cuts(the_world, faults.FLOWS[1], how)
-    assert row.good, row.trouble
-    assert row.tried > 40
+def test_a_power_cut_at_each_write_of_an_upgrade_is_survived_and_healed(the_world: World) -> None:
+    writes = []
+    for first, how in enumerate(HOWS, 1):  # one kind of cut after the other, so that each write meets one
+        row = faults.power_cuts(the_world, faults.FLOWS[1], how, len(HOWS), first)
+        assert row.good, row.trouble
+        writes.append(row.tried)
+    assert sum(writes) > 40
 
 
 @pytest.mark.parametrize(("code", "once"), [(errno.ENOSPC, False), (errno.ENOSPC, True), (errno.EIO, True), (errno.EROFS, False)])
