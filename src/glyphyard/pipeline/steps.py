@@ -9,7 +9,8 @@ from pathlib import Path
 from glyphyard.cluster.environment import set_defaults
 from glyphyard.core.errors import BadInput, ExitCode
 from glyphyard.core.files import read_json, sha256_file, write_json
-from glyphyard.core.records import BundleRecord, CheckpointRecord, DatasetManifest, Scorecard, Verdict
+from glyphyard.core.records import BundleRecord, DatasetManifest, Scorecard, Verdict
+from glyphyard.pipeline.launch import launcher
 from glyphyard.pipeline.live import followed
 from glyphyard.pipeline.origin import released_weights
 from glyphyard.pipeline.plan import STEPS
@@ -158,7 +159,7 @@ def train_step(run: Run, index: int) -> Step:
             run.check_room()
             run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
             with followed(stage_dir, run.console):
-                record = _launcher(run.recipe)(job)
+                record = launcher(run.recipe)(job)
         record.write(stage_dir / "checkpoint.json")
         best = ", ".join(f"{k} {v:.4f}" for k, v in record.metrics.items() if v is not None)
         line = f"train: stage {stage.name} {record.stopped} after {record.seconds:.0f} s; {record.chosen}: {best}"
@@ -166,22 +167,6 @@ def train_step(run: Run, index: int) -> Step:
         return line
 
     return Step(f"train-{stage.name}", inputs, lambda: [stage_dir / "best.pt", stage_dir / "checkpoint.json"], work)
-
-
-def _launcher(recipe: Recipe) -> Callable[..., CheckpointRecord]:
-    if recipe.runtime.launcher == "ray":
-        from glyphyard.cluster.train import train_on_ray
-
-        return train_on_ray
-    return _train_here
-
-
-def _train_here(job: StageJob) -> CheckpointRecord:
-    from glyphyard.training.catalogue import trainer_of
-    from glyphyard.training.ranks import SingleRank
-
-    wants_gpu = job.recipe.runtime.gpus_per_worker > 0
-    return trainer_of(job.recipe.task)(job, SingleRank("cuda" if wants_gpu else "cpu"))
 
 
 def export_step(run: Run) -> Step:

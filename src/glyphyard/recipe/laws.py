@@ -12,7 +12,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.page_laws import PAGE_LAWS
 from glyphyard.recipe.recipe import Recipe
-from glyphyard.recipe.restorer import RestorerConfig
+from glyphyard.recipe.restorer import PICTURE_TERMS, RestorerConfig
 from glyphyard.recipe.restorer_laws import RESTORER_LAWS
 from glyphyard.recipe.start_laws import START_LAWS
 from glyphyard.recipe.suite_laws import SUITE_LAWS
@@ -22,7 +22,7 @@ from glyphyard.recipe.task_laws import TASK_LAWS
 TERMS = {
     "crnn": ("ctc", "flat_start"),
     "parseq": ("plm",),
-    "restorer": ("l1", "ssim", "lcofl"),  # and what its recogniser learns by
+    "restorer": PICTURE_TERMS,  # and what its recogniser learns by
     "maskrcnn": ("classifier", "box", "mask", "objectness", "rpn_box"),
     "yolo": ("box", "cls", "dfl"),
 }  # what each network can learn by

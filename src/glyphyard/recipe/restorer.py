@@ -11,6 +11,8 @@ from glyphyard.recipe.base import Strict
 from glyphyard.recipe.model import ParseqConfig, ReaderConfig
 from glyphyard.recipe.super_resolution import LcoflConfig, SwinIRConfig
 
+PICTURE_TERMS = ("l1", "ssim", "lcofl")  # the losses of what a generator makes; every other one is its recogniser's
+
 
 class RestorerConfig(Strict):
     """Low-resolution crop → generator → high-resolution crop → recogniser → text; parts `generator` and `recogniser`."""

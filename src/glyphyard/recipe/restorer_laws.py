@@ -7,9 +7,7 @@ from pathlib import Path
 
 from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.recipe import Recipe
-from glyphyard.recipe.restorer import RestorerConfig
-
-PICTURE_TERMS = {"l1", "ssim", "lcofl"}
+from glyphyard.recipe.restorer import PICTURE_TERMS, RestorerConfig
 
 
 def two_resolutions_are_declared(recipe: Recipe) -> Iterator[Breach]:
@@ -50,7 +48,7 @@ def losses_reach_what_is_trained(recipe: Recipe) -> Iterator[Breach]:
         return
     for i, stage in enumerate(recipe.stages):
         terms = {term.term for term in stage.losses}
-        reached = {"generator"} if terms & PICTURE_TERMS else set()
+        reached = {"generator"} if terms & set(PICTURE_TERMS) else set()
         reached |= {"recogniser"} if terms - {"l1", "ssim"} else set()
         known = set(stage.train) & {"generator", "recogniser"}
         if known and not reached & known:

@@ -15,7 +15,7 @@ from glyphyard.core.layout import LAYOUTS
 from glyphyard.nn.losses import count_confusions, l1_loss, psnr, ssim, ssim_loss
 from glyphyard.nn.swinir import SwinIR
 from glyphyard.recipe.recipe import Recipe
-from glyphyard.recipe.restorer import RestorerConfig
+from glyphyard.recipe.restorer import PICTURE_TERMS, RestorerConfig
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows
 from glyphyard.tasks.readers import reader_of
@@ -27,7 +27,6 @@ from glyphyard.tasks.super_resolution.pairs import Pairs, pair_up
 
 # The sums of a validation batch; `count_confusions` follows them. Pictures: batches whose pictures were measured.
 SUMS = ("loss", "samples", "pictures", "psnr", "ssim", "exact", "same_length", "edits", "characters")
-PICTURE_TERMS = ("l1", "ssim", "lcofl")
 VALIDATION_WINDOW_PX = 11
 
 
