@@ -9,6 +9,7 @@ import pytest
 
 from glyphyard.data.synth import FAMILIES, plate_text, render_plate
 from glyphyard.data.synth.families import CATALOGUE
+from glyphyard.data.synth.texts import WORDS
 
 SAMPLE = 3000
 
@@ -38,6 +39,13 @@ def test_us_lengths_run_from_three_to_eight_with_six_the_commonest() -> None:
     assert min(lengths) == 3
     assert lengths.most_common(1)[0][0] == 6
     assert 0.15 < lengths[7] / SAMPLE < 0.45
+
+
+def test_a_third_of_the_words_on_us_plates_stand_in_no_dictionary() -> None:
+    words = [text for text in texts("us") if text.isalpha()]
+    coined = [text for text in words if not any(text[:3] in word for word in WORDS)]
+    assert len(words) > 0.05 * SAMPLE
+    assert 0.3 < len(coined) / len(words) < 0.7
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -56,9 +56,12 @@ class Style:
     stack: float = 0.04
     """Chance of small stacked letters beside the text; labels leave these out."""
     vanity: float = 0.15
+    """Share of plates with words that people pay for."""
     letters: str = "ABCDEFGHIJKLMNPQRSTUVWXYZ"
     vanity_o: bool = True
     """Words that people pay for may hold the letter O."""
+    coined: float = 0.0
+    """Share of those words that stand in no dictionary, of up to eight characters."""
     band: tuple[float, float] = (0.28, 0.785)
     """Top and bottom of the main text, as shares of the plate's height."""
     wander: float = 0.015

@@ -24,6 +24,13 @@ WORDS = tuple(_WORDS.split())
 LEET = {"I": "1", "E": "3", "A": "4", "S": "5", "T": "7", "B": "8", "G": "6"}
 _PIECES = "4U 2C GR8 L8 B4 1 2 4 8 99 01 76 XX R S N MY IM I GO"
 PIECES = tuple(_PIECES.split())
+_ONSETS = "B C D F G H J K L M N P Q R S T V W X Y Z BR CH CR DR FL GR KR PL SH SK ST TH TR ZH"
+ONSETS = tuple(_ONSETS.split())
+_VOWELS = "A E I O U Y A E I O U AI EE OO OU"
+VOWELS = tuple(_VOWELS.split())
+_CODAS = "B D G K L M N P R S T X Z CK LL NG RK SH ST TZ"
+CODAS = (*_CODAS.split(), *("",) * 12)  # most syllables end in their vowel
+LONGEST_COINED = 8
 
 
 def plan_for(style: Style, dice: Dice, text: str | None) -> Plan:
@@ -81,6 +88,8 @@ def _fit(style: Style, dice: Dice, text: str) -> Plan:
 
 
 def _vanity(style: Style, dice: Dice) -> Plan:
+    if style.coined and dice.chance(style.coined):
+        return _spaced(style, dice, _coined(dice))
     roll = dice.random()
     if roll < 0.4:
         text = dice.pick(WORDS)
@@ -92,7 +101,25 @@ def _vanity(style: Style, dice: Dice) -> Plan:
         text = "".join(LEET.get(char, char) if dice.chance(0.4) else char for char in dice.pick(WORDS))
     else:
         text = "".join(dice.pick(style.letters + "AEOUY0123456789") for _ in range(dice.whole(3, 7)))
-    text = text[:7] if style.vanity_o else text[:7].replace("O", "U")
+    return _spaced(style, dice, text[:7] if style.vanity_o else text[:7].replace("O", "U"))
+
+
+def _coined(dice: Dice) -> str:
+    """Draw what no dictionary holds: words run together with vowels left out, or syllables that name something."""
+    if dice.chance(0.5):
+        words = dice.pick(WORDS)
+        words += dice.pick(WORDS) if len(words) < 6 or dice.chance(0.3) else ""
+        text = words[0] + "".join(char for char in words[1:] if char not in "AEIOU" or dice.chance(0.3))
+        text = text if len(text) > 2 else words
+    else:
+        syllables = range(dice.whole(2, 4))
+        text = "".join(dice.pick(ONSETS) + dice.pick(VOWELS) + dice.pick(CODAS) for _ in syllables)
+    if dice.chance(0.3):
+        text = "".join(LEET.get(char, char) if dice.chance(0.5) else char for char in text)
+    return text[: dice.whole(4, LONGEST_COINED)]
+
+
+def _spaced(style: Style, dice: Dice, text: str) -> Plan:
     marks = [""] * len(text)
     if len(text) > 3 and dice.chance(0.35):
         marks[dice.whole(0, len(text) - 2)] = dice.pick("   -.*")

@@ -54,6 +54,7 @@ ANYWHERE = Style(
     logo=0.18,
     stack=0.2,
     vanity=0.22,
+    coined=0.5,
     band=(0.275, 0.785),
     wander=0.1,
 )  # fmt: skip

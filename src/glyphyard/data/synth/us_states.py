@@ -25,7 +25,7 @@ from glyphyard.data.synth.us_palette import (
 def _state(name: str, patterns: str, vanity: float = 0.15, **facts: object) -> Style:
     """Return a style; `patterns` are layouts parted by `|`, each as likely as the next."""
     layouts = tuple((pattern, 1.0) for pattern in patterns.split("|"))
-    return Style(name=f"us-{name}", patterns=layouts, vanity=vanity, letters=COMMON, **facts)  # type: ignore[arg-type]
+    return Style(name=f"us-{name}", patterns=layouts, vanity=vanity, coined=0.5, letters=COMMON, **facts)  # type: ignore[arg-type]
 
 
 ISSUED: tuple[tuple[Style, float], ...] = (
