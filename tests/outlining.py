@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.records import CheckpointRecord
 from glyphyard.data.prepare_outlines import prepare_outlines
 from glyphyard.data.synth_outlines import render_outlined
@@ -58,7 +59,7 @@ def outlining_recipe(stages: list[dict[str, Any]] | None = None, model: dict[str
 @lru_cache
 def prepared() -> Path:
     """Return the folder of the recipe's dataset, made once."""
-    return prepare_outlines(outlining_recipe().dataset, 100, Path(mkdtemp(prefix="outlining-")))
+    return prepare_outlines(outlining_recipe().dataset, Capacity(100), Path(mkdtemp(prefix="outlining-")))
 
 
 def train(folder: Path, recipe: Recipe | None = None, watch: Watch | None = None, **job: Any) -> CheckpointRecord:

@@ -60,7 +60,7 @@ def restoring_recipe(stages: list[dict[str, Any]] | None = None, **changes: Any)
 def prepared() -> Path:
     """Return the folder of the recipe's dataset, made once."""
     recipe = restoring_recipe()
-    steps = recipe.model.time_steps(recipe.dataset.image.width)
+    steps = recipe.model.capacity(recipe.dataset.image.width)
     return prepare(recipe.dataset, steps, Path(mkdtemp(prefix="restoring-")), in_process=True)
 
 

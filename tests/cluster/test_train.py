@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from glyphyard.cluster.train import train_on_ray
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.data.prepare import prepare
 from glyphyard.recipe.load import load_recipe
@@ -23,7 +24,7 @@ FASTER = ["dataset.sources.synthetic.count=120", "stages.main.epochs=2"]
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = load_recipe(TINY, FASTER)
-    return prepare(recipe.dataset, 32, tmp_path_factory.mktemp("store"), in_process=True)
+    return prepare(recipe.dataset, Capacity(32), tmp_path_factory.mktemp("store"), in_process=True)
 
 
 def job(dataset: Path, stage_dir: Path, *overrides: str) -> StageJob:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from glyphyard.core.errors import BadInput
 from glyphyard.core.layout import LAYOUTS, kind_of
 
 
@@ -20,11 +19,11 @@ def test_a_layout_holds_what_fits_its_places(layout: str, held: list[str], refus
     assert not any(LAYOUTS[layout].holds(text) for text in refused)
 
 
-def test_a_text_that_does_not_fit_names_its_place_and_both_sides() -> None:
-    with pytest.raises(BadInput) as caught:
-        LAYOUTS["mercosur"].check("ABC1234", "labels.txt:3")
-    assert all(word in str(caught.value) for word in ("labels.txt:3", "[GY054]", "ABC1234", "mercosur", "LLLDLDD"))
-    LAYOUTS["mercosur"].check("ABC1D23", "labels.txt:4")
+def test_a_text_that_does_not_fit_is_told_with_both_sides_and_the_remedy() -> None:
+    problem = LAYOUTS["mercosur"].problem_of("ABC1234")
+    assert problem is not None
+    assert all(word in problem for word in ("[GY054]", "ABC1234", "mercosur", "LLLDLDD", "layout: none"))
+    assert LAYOUTS["mercosur"].problem_of("ABC1D23") is None
 
 
 def test_kinds() -> None:

@@ -22,7 +22,7 @@ def test_writers_are_disjoint_and_no_test_name_is_left_out(real_data: Path) -> N
         for key, path in (("labels", f"written_name_{split}.csv"), ("images", split))
     ]
     recipe = load_recipe(RECIPE, overrides)
-    audit = audit_labels(recipe.dataset, recipe.model.time_steps(recipe.dataset.image.width))
+    audit = audit_labels(recipe.dataset, recipe.model.capacity(recipe.dataset.image.width))
     writers = {
         split: {row.meta["writer"] for row in audit.rows if row.source == split} for split in ("train", "validation", "test")
     }

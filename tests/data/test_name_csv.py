@@ -10,6 +10,7 @@ import cv2
 import pyarrow.parquet as pq
 import pytest
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
 from glyphyard.data.audit import audit_labels
@@ -62,11 +63,11 @@ def test_texts_keep_their_case_their_spaces_and_their_line(labels: Path) -> None
 
 def test_what_nobody_can_read_is_listed_left_out_and_not_bad(labels: Path, tmp_path: Path) -> None:
     dataset = config(labels).model_copy(update={"max_bad_fraction": 0.0})
-    audit = audit_labels(dataset, 64)
+    audit = audit_labels(dataset, Capacity(64))
     unread = [finding for finding in audit.findings if finding.kind.value == "marked_unreadable"]
     assert [finding.line for finding in unread] == [42, 43, 44, 45]
     assert {finding.severity for finding in unread} == {"warning"}
-    folder = prepare(dataset, 64, tmp_path / "store", in_process=True)
+    folder = prepare(dataset, Capacity(64), tmp_path / "store", in_process=True)
     told = read_json(folder / "audit.json")
     assert told["counts"]["marked_unreadable"] == 4
     assert (told["rows"]["names"]["bad"], told["rows"]["names"]["left_out"]) == (0, 4)
@@ -74,7 +75,7 @@ def test_what_nobody_can_read_is_listed_left_out_and_not_bad(labels: Path, tmp_p
 
 
 def test_writers_stay_together_at_height_64(labels: Path, tmp_path: Path) -> None:
-    folder = prepare(config(labels), 64, tmp_path / "store", in_process=True)
+    folder = prepare(config(labels), Capacity(64), tmp_path / "store", in_process=True)
     sides: dict[str, set[str]] = {}
     for split in ("train", "validation", "test"):
         for shard in folder.glob(f"{split}-*.parquet"):
@@ -86,7 +87,7 @@ def test_writers_stay_together_at_height_64(labels: Path, tmp_path: Path) -> Non
 
 
 def test_writers_on_two_sides_may_write_the_same_word(labels: Path, tmp_path: Path) -> None:
-    folder = prepare(config(labels), 64, tmp_path / "store", need=("train", "test"), in_process=True)
+    folder = prepare(config(labels), Capacity(64), tmp_path / "store", need=("train", "test"), in_process=True)
     texts = [
         {row["text"] for shard in folder.glob(f"{side}-*.parquet") for row in pq.read_table(shard).to_pylist()}
         for side in ("train", "test")
@@ -109,7 +110,7 @@ def test_a_subset_is_the_same_every_time_and_part_of_a_larger_one(labels: Path) 
 
 
 def test_another_subset_is_another_dataset(labels: Path, tmp_path: Path) -> None:
-    assert len({dataset_fingerprint(config(labels, subset=n), 64, tmp_path) for n in (None, 10, 20)}) == 3
+    assert len({dataset_fingerprint(config(labels, subset=n), Capacity(64), tmp_path) for n in (None, 10, 20)}) == 3
 
 
 def test_more_columns_become_slices_and_order_does_not_matter(tmp_path: Path) -> None:

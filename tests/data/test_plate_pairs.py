@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
 from glyphyard.core.records import DatasetManifest
@@ -54,7 +55,7 @@ def config(labels: Path, **changes: object) -> DatasetConfig:
 
 
 def ready(dataset: DatasetConfig, store: Path) -> Path:
-    return prepare(dataset, 14, store, in_process=True)
+    return prepare(dataset, Capacity(14), store, in_process=True)
 
 
 def test_sides_are_found_whatever_their_type(pairs: Path) -> None:
@@ -122,7 +123,7 @@ def test_held_out_rows_get_their_low_side_once_and_training_rows_none(pairs: Pat
 def test_what_was_prepared_without_a_low_side_keeps_its_name(pairs: Path, tmp_path: Path) -> None:
     source = {"kind": "plate_tsv", "name": "high", "labels": str(pairs), "images": str(pairs.parent / "hr")}
     plain = config(pairs, sources=[source], low_resolution=None)
-    names = {dataset_fingerprint(d, 14, tmp_path) for d in (plain, config(pairs, sources=[source]))}
+    names = {dataset_fingerprint(d, Capacity(14), tmp_path) for d in (plain, config(pairs, sources=[source]))}
     assert len(names) == 2
     assert "low_resolution" not in str(pq.read_schema(next(ready(plain, tmp_path / "store").glob("train-*.parquet"))))
     assert "lr_pixels" not in pq.read_schema(next((tmp_path / "store" / "datasets").glob("*/train-*.parquet"))).names

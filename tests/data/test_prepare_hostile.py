@@ -16,15 +16,16 @@ from pathlib import Path
 import cv2
 import pytest
 
-from glyphyard.core.errors import BadInput, ExitCode, GlyphyardError, StepFailed
+from glyphyard.core.capacity import Capacity
+from glyphyard.core.errors import BadInput, ExitCode
 from glyphyard.data.prepare import prepare
 from glyphyard.data.workplace import LOCK, workplace
 from glyphyard.recipe.dataset import PlatePairs
 
 
-def refused(dataset, store: Path, kind: type[GlyphyardError] = BadInput) -> GlyphyardError:
-    with pytest.raises(kind) as caught:
-        prepare(dataset, 32, store, in_process=True)
+def refused(dataset, store: Path) -> BadInput:
+    with pytest.raises(BadInput) as caught:
+        prepare(dataset, Capacity(32), store, in_process=True)
     assert "\n" not in str(caught.value)
     left = [p for p in store.rglob("*") if p.is_file() and not {"cache", "audits"} & set(p.parts)] if store.is_dir() else []
     assert not left, "half a data set is left"
@@ -93,11 +94,11 @@ def full(*args, **kwargs):
 def test_a_full_disk_ends_in_one_line_and_leaves_nothing(label_file, texts, make, tmp_path, monkeypatch, place):
     dataset = make.config(make.real(label_file(texts)))
     monkeypatch.setattr(place, full)
-    error = refused(dataset, tmp_path / "store", StepFailed)
+    error = refused(dataset, tmp_path / "store")
     assert "No space left" in str(error)
     assert error.remedy
     monkeypatch.undo()
-    assert (prepare(dataset, 32, tmp_path / "store", in_process=True) / "manifest.json").is_file()
+    assert (prepare(dataset, Capacity(32), tmp_path / "store", in_process=True) / "manifest.json").is_file()
 
 
 def test_an_image_that_changes_meanwhile_is_refused(label_file, texts, make, tmp_path, monkeypatch):
@@ -117,6 +118,7 @@ def test_an_image_that_changes_meanwhile_is_refused(label_file, texts, make, tmp
 KILLED = """
     import sys, time
     from pathlib import Path
+    from glyphyard.core.capacity import Capacity
     from glyphyard.data import chunks, prepare
     from glyphyard.recipe.dataset import DatasetConfig, PlateTsv
     chunks.CHUNK_ROWS = 8
@@ -128,7 +130,7 @@ KILLED = """
         return report
     prepare.run_chunk = slow
     dataset = DatasetConfig(sources=(PlateTsv(kind="plate_tsv", name="real", labels=Path(sys.argv[1])),))
-    print(prepare.prepare(dataset, 32, Path(sys.argv[2]), in_process=True), flush=True)
+    print(prepare.prepare(dataset, Capacity(32), Path(sys.argv[2]), in_process=True), flush=True)
 """
 
 
@@ -151,7 +153,7 @@ def test_a_killed_prepare_leaves_no_half_data_set_and_is_swept_away(label_file, 
     dataset = make.config(
         make.real(labels), split=make.config(make.drawn()).split.model_copy(update={"validation": 0.1, "test": 0.15})
     )
-    folder = prepare(dataset, 32, store, in_process=True)
+    folder = prepare(dataset, Capacity(32), store, in_process=True)
     assert left[0].name.startswith(f".{folder.name}.")
     assert list((store / "datasets").iterdir()) == [folder]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from outlining import outlining_recipe, write_outlines, write_plates
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
 from glyphyard.core.letterbox import Letterbox
@@ -38,7 +39,7 @@ def rows(folder: Path, split: str) -> list[dict]:
 def test_rows_hold_the_plate_on_its_canvas_with_its_outlines(tmp_path):
     texts = write_plates(tmp_path / "plates", 6)
     config = dataset((tmp_path / "plates", ["train", "test"]), split={"validation": 0.0, "test": 0.5})
-    folder = prepare_outlines(config, 100, tmp_path / "store", need=("train", "test"))
+    folder = prepare_outlines(config, Capacity(100), tmp_path / "store", need=("train", "test"))
     manifest = DatasetManifest.read(folder / "manifest.json")
     assert Letterbox.from_json(manifest.pixels) == Letterbox(64, 128)
     assert "".join(manifest.classes) == config.alphabet
@@ -62,7 +63,7 @@ def test_a_plate_stands_on_one_side_whatever_the_sources_say(tmp_path):
     write_plates(tmp_path / "judge", 2, texts=[3, 4])  # the same texts, and the same pictures
     (tmp_path / "judge" / "images" / "p03.png").write_bytes((tmp_path / "learn" / "images" / "p00.png").read_bytes())
     config = dataset((tmp_path / "learn", ["train"]), (tmp_path / "judge", ["test"]))
-    folder = prepare_outlines(config, 100, tmp_path / "store")
+    folder = prepare_outlines(config, Capacity(100), tmp_path / "store")
     train, test = (rows(folder, split) for split in ("train", "test"))
     assert len(test) == 2
     assert not {row["text"] for row in train} & {row["text"] for row in test}
@@ -78,7 +79,7 @@ def test_labels_are_written_as_the_alphabet_writes_them(tmp_path):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(table)
     config = dataset((tmp_path / "plates", ["train"]))
-    found = {row["path"]: row["text"] for row in rows(prepare_outlines(config, 100, tmp_path / "store"), "train")}
+    found = {row["path"]: row["text"] for row in rows(prepare_outlines(config, Capacity(100), tmp_path / "store"), "train")}
     characters = [cells[0].upper() for cells in table[1:]]
     assert sorted(found["images/p01.png"]) == sorted(c for c in characters if c != "-")
 
@@ -89,7 +90,7 @@ def test_a_stranger_to_the_alphabet_is_bad_with_file_and_line(tmp_path):
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], "Ä" + lines[1][1:], *lines[2:]]) + "\n", encoding="utf-8")
     with pytest.raises(BadInput, match="unknown_character") as caught:
-        prepare_outlines(dataset((tmp_path / "plates", ["train"])), 100, tmp_path / "store")
+        prepare_outlines(dataset((tmp_path / "plates", ["train"])), Capacity(100), tmp_path / "store")
     assert "p01.csv:2" in str(caught.value)
 
 
@@ -97,24 +98,24 @@ def test_an_image_without_annotations_is_a_plate_with_nothing_on_it_or_left_out(
     write_plates(tmp_path / "plates", 3)
     (tmp_path / "plates" / "annotations" / "p02.csv").unlink()
     kept = dataset((tmp_path / "plates", ["train"]))
-    (bare,) = (r for r in rows(prepare_outlines(kept, 100, tmp_path / "a"), "train") if r["path"] == "images/p02.png")
+    (bare,) = (r for r in rows(prepare_outlines(kept, Capacity(100), tmp_path / "a"), "train") if r["path"] == "images/p02.png")
     assert (bare["text"], bare["outlines"]) == ("", "[]")
     sources = [kept.sources[0].model_dump() | {"unlabelled": "leave_out"}]
     left = DatasetConfig.model_validate(kept.model_dump() | {"sources": sources}, strict=False)
-    assert len(rows(prepare_outlines(left, 100, tmp_path / "b"), "train")) == 2
+    assert len(rows(prepare_outlines(left, Capacity(100), tmp_path / "b"), "train")) == 2
 
 
 def test_the_same_content_is_made_once_and_another_outline_is_another_dataset(tmp_path):
     write_plates(tmp_path / "plates", 3)
     config, told = dataset((tmp_path / "plates", ["train"])), []
-    first = prepare_outlines(config, 100, tmp_path / "store", say=told.append)
-    assert prepare_outlines(config, 100, tmp_path / "store", say=told.append) == first
+    first = prepare_outlines(config, Capacity(100), tmp_path / "store", say=told.append)
+    assert prepare_outlines(config, Capacity(100), tmp_path / "store", say=told.append) == first
     assert told[-1].endswith("(cached)")
     (tmp_path / "plates").rename(tmp_path / "moved")
-    assert identify_outlines(dataset((tmp_path / "moved", ["train"])), 100, tmp_path / "store") == first.name
+    assert identify_outlines(dataset((tmp_path / "moved", ["train"])), Capacity(100), tmp_path / "store") == first.name
     square = np.array([(3, 3), (20, 3), (20, 20), (3, 20)])
     write_outlines(tmp_path / "moved" / "annotations" / "p00.csv", ("A",), (square,))
-    assert identify_outlines(dataset((tmp_path / "moved", ["train"])), 100, tmp_path / "store") != first.name
+    assert identify_outlines(dataset((tmp_path / "moved", ["train"])), Capacity(100), tmp_path / "store") != first.name
 
 
 def test_an_empty_side_is_said_before_and_after_it_was_prepared(tmp_path):
@@ -122,8 +123,8 @@ def test_an_empty_side_is_said_before_and_after_it_was_prepared(tmp_path):
     config = dataset((tmp_path / "plates", ["train"]))
     for _ in range(2):
         with pytest.raises(BadInput, match="test split came out empty"):
-            prepare_outlines(config, 100, tmp_path / "store", need=("train", "test"))
-        prepare_outlines(config, 100, tmp_path / "store")
+            prepare_outlines(config, Capacity(100), tmp_path / "store", need=("train", "test"))
+        prepare_outlines(config, Capacity(100), tmp_path / "store")
 
 
 def test_drawn_plates_yield_to_real_ones_of_their_text(tmp_path):
@@ -131,7 +132,7 @@ def test_drawn_plates_yield_to_real_ones_of_their_text(tmp_path):
     drawn = {"kind": "synthetic_outlines", "name": "drawn", "count": 6, "seed": 1, "splits": ["train"]}
     real = {"kind": "polygon_csv", "name": "real", "folder": tmp_path / "plates", "splits": ["test"]}
     config = DatasetConfig.model_validate(outlining_recipe().dataset.model_dump() | {"sources": [drawn, real]}, strict=False)
-    folder = prepare_outlines(config, 100, tmp_path / "store", need=("train", "test"))
+    folder = prepare_outlines(config, Capacity(100), tmp_path / "store", need=("train", "test"))
     assert [len(rows(folder, split)) for split in ("train", "test")] == [3, 3]
     assert read_json(folder / "audit.json")["rows"] == {
         "drawn": {"listed": 6, "train": 3, "validation": 0, "test": 0},

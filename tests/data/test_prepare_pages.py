@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.records import DatasetManifest
 from glyphyard.data.page_rows import read_rows
@@ -36,7 +37,7 @@ def real(folder: Path) -> YoloFolder:
 
 
 def prepare(config: DatasetConfig, store: Path, **options: object) -> Path:
-    return prepare_pages(config, 300, store, in_process=True, **options)  # type: ignore[arg-type]
+    return prepare_pages(config, Capacity(300), store, in_process=True, **options)  # type: ignore[arg-type]
 
 
 def test_the_same_content_is_prepared_once_wherever_it_lies(tmp_path):
@@ -45,7 +46,7 @@ def test_the_same_content_is_prepared_once_wherever_it_lies(tmp_path):
     shutil.move(tmp_path / "a", tmp_path / "moved")
     assert prepare(dataset(real(tmp_path / "moved")), tmp_path / "store") == first
     assert (first / "manifest.json").stat().st_mtime_ns == stamp
-    assert first.name == identify_pages(dataset(real(tmp_path / "moved")), 300, tmp_path / "store")
+    assert first.name == identify_pages(dataset(real(tmp_path / "moved")), Capacity(300), tmp_path / "store")
     (tmp_path / "moved" / "labels" / "3.txt").write_text("0 0.5 0.5 0.5 0.3\n")
     assert prepare(dataset(real(tmp_path / "moved")), tmp_path / "store") != first
 

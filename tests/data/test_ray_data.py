@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import StepFailed
 from glyphyard.core.files import sha256_file
 from glyphyard.data.prepare import prepare
@@ -21,8 +22,8 @@ def test_ray_and_one_process_make_the_same_bytes_and_the_shards_stream(
     monkeypatch.setattr("glyphyard.data.shards.ROW_GROUP", 8)
     dataset = make.config(make.real(label_file(texts)), make.drawn(count=40))
     seen: list[int] = []
-    one = prepare(dataset, 32, tmp_path / "one", in_process=True)
-    other = prepare(dataset, 32, tmp_path / "other", progress=lambda done, total: seen.append(done))
+    one = prepare(dataset, Capacity(32), tmp_path / "one", in_process=True)
+    other = prepare(dataset, Capacity(32), tmp_path / "other", progress=lambda done, total: seen.append(done))
     assert {p.name: sha256_file(p) for p in one.iterdir()} == {p.name: sha256_file(p) for p in other.iterdir()}
     assert seen == sorted(seen)
     assert seen[-1] == 80
@@ -58,4 +59,4 @@ def test_without_ray_the_way_out_is_named(label_file, texts, make, tmp_path):
     if ray.is_initialized():
         pytest.skip("the session's Ray is connected")
     with pytest.raises(StepFailed, match="in_process"):
-        prepare(make.config(make.real(label_file(texts))), 32, tmp_path)
+        prepare(make.config(make.real(label_file(texts))), Capacity(32), tmp_path)

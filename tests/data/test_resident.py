@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.data.prepare import prepare
 from glyphyard.data.resident import load_resident, pixels_of
@@ -20,7 +21,7 @@ def folder(request, label_file, texts, make, tmp_path, monkeypatch, cheap_plates
     monkeypatch.setattr("glyphyard.data.shards.SHARD_ROWS", 17)
     monkeypatch.setattr("glyphyard.data.chunks.CHUNK_ROWS", 10)
     image = ImageConfig(channels=request.param)
-    return prepare(make.config(make.real(label_file(texts)), make.drawn(), image=image), 32, tmp_path, in_process=True)
+    return prepare(make.config(make.real(label_file(texts)), make.drawn(), image=image), Capacity(32), tmp_path, in_process=True)
 
 
 def test_all_ranks_together_hold_each_row_once(folder):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.data.prepare import prepare
 from glyphyard.data.sources import list_rows
 from glyphyard.data.synth_words import render_words, words_of
@@ -51,7 +52,7 @@ def test_rows_are_listed_without_drawing_and_prepared_as_listed(tmp_path: Path) 
         alphabet=recipe.dataset.alphabet, case="keep", drop="", image=ImageConfig(height=64, width=256), sources=(words(seed=3),)
     )
     said: list[str] = []
-    prepare(dataset, 64, tmp_path, in_process=True, say=said.append)
+    prepare(dataset, Capacity(64), tmp_path, in_process=True, say=said.append)
     assert "0 bad rows" in said[-1]
-    prepare(dataset, 64, tmp_path, in_process=True, say=said.append)
+    prepare(dataset, Capacity(64), tmp_path, in_process=True, say=said.append)
     assert "(cached)" in said[-1]

@@ -279,7 +279,7 @@ def test_a_full_disk_leaves_nothing(bundle: Path, tmp_path: Path, fake_tensorrt:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("glyphyard.edge.engine_build.write_json", full)
-    with pytest.raises(StepFailed, match="No space left"):
+    with pytest.raises(BadInput, match="No space left"):
         build(bundle, "orin_nx_jp62", tmp_path / "cache", quiet)
     assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()]
 

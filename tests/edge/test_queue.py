@@ -73,6 +73,17 @@ def test_a_crop_is_kept_once_and_as_it_came(tmp_path: Path) -> None:
     assert two.image.endswith(".png")
 
 
+def test_what_one_model_doubted_becomes_a_disagreement_when_another_reads_it_differently(tmp_path: Path) -> None:
+    queue = LabelQueue(tmp_path)
+    name = queue.offer(noise(1), unsure("AB1"))
+    assert queue.offer(noise(1), unsure("AB1"), sure("A81")) == name
+    assert queue.offer(noise(1), unsure("AB1"), sure("A87")) is None, "the first that differed is enough"
+    assert queue.offer(noise(1), unsure("AB1")) is None
+    (item,) = queue.items()
+    assert item.reason == "disagreement"
+    assert {role: read.text for role, read in item.reads.items()} == {"champion": "AB1", "challenger": "A81"}
+
+
 @pytest.mark.parametrize("crop", [b"", b"no image", np.zeros((0, 3), np.uint8), np.zeros((4, 4), np.float32)])
 def test_what_is_no_image_is_refused(tmp_path: Path, crop: object) -> None:
     with pytest.raises(BadInput):

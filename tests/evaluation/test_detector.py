@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from dark_pages import Place, write_finder, write_pages
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.records import Scorecard
 from glyphyard.data.prepare_pages import prepare_pages
@@ -35,7 +36,7 @@ def dataset(tmp_path: Path, test: list[list[Place]], greys: list[list[int]] | No
     sides = {"train": [[(0, 0)]], "val": [[(1, 1)]], "test": test}
     folder = write_pages(tmp_path / "pages", sides, {"test": greys} if greys else None)
     source = YoloFolder(kind="yolo_folder", name="real", folder=folder)
-    return prepare_pages(DatasetConfig(sources=(source,)), 300, tmp_path / "store", in_process=True)
+    return prepare_pages(DatasetConfig(sources=(source,)), Capacity(300), tmp_path / "store", in_process=True)
 
 
 def test_what_is_all_found_is_one_hundred_per_cent(bundle: Path, tmp_path: Path) -> None:
@@ -76,7 +77,7 @@ def dataset_with_labels(prepared: Path, tmp_path: Path, places: list[list[Place]
     for image, target in zip(images, sorted((folder / "images" / "test").glob("*.png")), strict=True):
         target.write_bytes(image.read_bytes())
     source = YoloFolder(kind="yolo_folder", name="real", folder=folder)
-    return prepare_pages(DatasetConfig(sources=(source,)), 300, tmp_path / "store", in_process=True)
+    return prepare_pages(DatasetConfig(sources=(source,)), Capacity(300), tmp_path / "store", in_process=True)
 
 
 def coco(rows: list[dict[str, object]]) -> list[float]:

@@ -10,6 +10,7 @@ import pytest
 from outlining import SUITE, bundle, prepared
 
 from glyphyard.core.boxes import Detections
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.plate_reading import read_plate
 from glyphyard.core.records import DatasetManifest, Scorecard
@@ -139,6 +140,6 @@ def test_another_dataset_is_refused(tmp_path):
 
     config = outlining_recipe().dataset
     wider = config.model_copy(update={"image": config.image.model_copy(update={"width": 160})})
-    other = prepare_outlines(wider, 100, tmp_path / "store", need=("test",))
+    other = prepare_outlines(wider, Capacity(100), tmp_path / "store", need=("test",))
     with pytest.raises(BadInput, match="canvas"):
         measure_segmenter(bundle(), other, SUITE, tmp_path, say=lambda line: None)

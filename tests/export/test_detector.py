@@ -10,6 +10,7 @@ import torch
 from dark_pages import CANVAS, dark_recipe, page, random_places, write_pages
 from torch import nn
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.detection_metrics import Truth
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.yolo import BoxRule
@@ -66,7 +67,7 @@ def test_a_checkpoint_becomes_a_bundle_that_finds_what_torch_finds(tmp_path: Pat
 
     sides = {"train": random_places(4, 1), "val": random_places(4, 2), "test": random_places(2, 3)}
     recipe = dark_recipe(write_pages(tmp_path / "pages", sides), export={"max_batch": 3, "golden": 2})
-    dataset = prepare_pages(recipe.dataset, 300, tmp_path / "store", in_process=True)
+    dataset = prepare_pages(recipe.dataset, Capacity(300), tmp_path / "store", in_process=True)
     torch.manual_seed(1)
     network = build_yolo(recipe.model, ["handwriting"])  # type: ignore[arg-type]
     for branch in network.model[-1].cv3:  # type: ignore[index, union-attr]

@@ -284,7 +284,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(StepFailed, match="No space left"):
+    with pytest.raises(BadInput, match="No space left"):
         export_bundle(recipe, Recognition(recipe), parts, checkpoint, dataset, tmp_path / "bundle", lambda line: None)
     assert not list(tmp_path.iterdir())
 

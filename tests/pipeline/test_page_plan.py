@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dark_pages import dark_recipe, random_places, write_pages
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.data.prepare_pages import prepare_pages
 from glyphyard.pipeline.plan import plan_of
 
@@ -20,7 +21,7 @@ def test_pages_are_counted_by_split_and_class(tmp_path: Path) -> None:
     assert plan.stages[0].steps_per_epoch == 3
     assert plan.dataset_prepared is None
     assert not plan.warnings
-    folder = prepare_pages(recipe.dataset, 300, tmp_path / "store", in_process=True)
+    folder = prepare_pages(recipe.dataset, Capacity(300), tmp_path / "store", in_process=True)
     assert plan_of(recipe, tmp_path / "store").dataset_prepared == str(folder)
 
 

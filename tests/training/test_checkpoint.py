@@ -9,7 +9,7 @@ import pytest
 import torch
 from learnable import same_weights
 
-from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.errors import BadInput, ExitCode
 from glyphyard.training.checkpoint import check_fingerprints, load_parts, load_state, put_weights, save_state
 
 
@@ -54,8 +54,9 @@ def test_a_full_disk_fails_with_the_files_name_and_leaves_the_last_good_one(
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", half_a_write)
-        with pytest.raises(StepFailed, match=r"last\.pt.*No space left"):
+        with pytest.raises(BadInput, match=r"last\.pt.*No space left.*--resume") as caught:
             save_state(state(parts(1)), last)
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
     assert same_weights(load_state(last)["parts"], parts().state_dict())
     assert os.listdir(tmp_path) == ["last.pt"]
 

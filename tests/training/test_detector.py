@@ -11,6 +11,7 @@ import torch
 from dark_pages import dark_recipe, random_places, write_pages
 from learnable import Stop, StopAfter, same_weights
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.records import CheckpointRecord
 from glyphyard.data.prepare_pages import prepare_pages
@@ -32,7 +33,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dataset(pages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare_pages(dark_recipe(pages).dataset, 300, tmp_path_factory.mktemp("store"), in_process=True)
+    return prepare_pages(dark_recipe(pages).dataset, Capacity(300), tmp_path_factory.mktemp("store"), in_process=True)
 
 
 def train(

@@ -23,7 +23,7 @@ def test_a_split_over_the_memory_budget_is_streamed_and_learned_from(
     ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = load_recipe(TINY, ["dataset.sources.synthetic.count=600", "runtime.resident_budget_mb=1", "stages.0.epochs=1"])
-    dataset = prepare(recipe.dataset, recipe.model.time_steps(recipe.dataset.image.width), tmp_path / "store", in_process=True)
+    dataset = prepare(recipe.dataset, recipe.model.capacity(recipe.dataset.image.width), tmp_path / "store", in_process=True)
     job, task, rank = StageJob(recipe, 0, dataset, tmp_path / "stage"), task_of(recipe), SingleRank("cpu")
     streamed = open_ingest(job, task, rank)
     assert isinstance(streamed, StreamedIngest)

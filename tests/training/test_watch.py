@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from glyphyard.core.errors import StepFailed
+from glyphyard.core.errors import BadInput
 from glyphyard.training.watch import FolderWatch, Tick, scalars
 
 ROW = {
@@ -59,5 +59,5 @@ def test_progress_is_written_when_a_phase_begins_but_not_for_each_tick(tmp_path:
 def test_a_disk_that_refuses_is_told_by_name(tmp_path: Path) -> None:
     watch = FolderWatch(tmp_path)
     watch.metrics = Path("/dev/full")
-    with pytest.raises(StepFailed, match=r"/dev/full.*No space left"):
+    with pytest.raises(BadInput, match=r"/dev/full.*No space left"):
         watch.epoch_ended(ROW)

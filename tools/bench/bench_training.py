@@ -85,7 +85,7 @@ def measure(launch: Launch, turns: int = TURNS, say: Callable[[str], None] = pri
     ratios: list[float] = []
     overheads: list[float] = []
     with tempfile.TemporaryDirectory(prefix="glyphyard-bench-") as name:
-        dataset = prepare(recipe.dataset, recipe.model.time_steps(recipe.dataset.image.width), Path(name), in_process=True)
+        dataset = prepare(recipe.dataset, recipe.model.capacity(recipe.dataset.image.width), Path(name), in_process=True)
         rows = load_resident(dataset, "train")
         for turn in range(turns):
             bare = bare_rates(recipe, rows) if turn % 2 == 0 else []  # which of them comes first changes with the turn

@@ -22,13 +22,13 @@ def audit(
     from glyphyard.data.catalogue import preparer_of
 
     loaded = load(recipe, overrides, labels, profile)
-    time_steps = loaded.model.time_steps(loaded.dataset.image.width)
+    capacity = loaded.model.capacity(loaded.dataset.image.width)
     say = (lambda line: click.echo(line, err=True)) if as_json else click.echo
     assert loaded.suite is not None  # `load` always reads it
     need = ("train", "validation", loaded.suite.split)  # what `run` asks for
     prepare = preparer_of(loaded.task).prepare
     try:
-        folder = prepare(loaded.dataset, time_steps, store.absolute(), need=need, in_process=True, say=say)
+        folder = prepare(loaded.dataset, capacity, store.absolute(), need=need, in_process=True, say=say)
     except TooManyBad as refused:
         if as_json and refused.report:
             print_json(read_json(refused.report))

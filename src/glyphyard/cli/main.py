@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             _stop_unforeseen(error)
-        _stop(f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another --store", ExitCode.STEP_FAILED)
+        _stop(f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another --store", ExitCode.BAD_INPUT)
     except Exception as error:
         _stop_unforeseen(error)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)

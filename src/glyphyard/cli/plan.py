@@ -79,12 +79,15 @@ def _print_labels(labels: dict[str, Any], line: Callable[[str, str], None]) -> N
         regions = ", ".join(f"{n} {name}" for name, n in labels["regions"].items())
         line("regions", f"{regions or 'none'} on {labels['looked_at']} listed pages, {labels['drawn']} more pages are drawn")
         return
+    heading = "ctc" if labels["places_are"] == "time steps" else "length"
     if not labels["looked_at"]:
-        line("ctc", f"{labels['time_steps']} time steps; no listed labels to check, rendered plates have few characters")
+        line(
+            heading, f"{labels['places']} {labels['places_are']}; no listed labels to check, rendered plates have few characters"
+        )
         line("charset", labels["alphabet"])
         return
-    feasible = "feasible" if labels["ctc_feasible"] else f"NOT feasible for {labels['rows_too_long']} rows"
-    line("ctc", f"labels need at most {labels['steps_needed_most']} of {labels['time_steps']} time steps: {feasible}")
+    feasible = "feasible" if labels["feasible"] else f"NOT feasible for {labels['rows_too_long']} rows"
+    line(heading, f"labels need at most {labels['places_needed_most']} of {labels['places']} {labels['places_are']}: {feasible}")
     missing = f"; never seen: {''.join(labels['characters_never_seen'])}" if labels["characters_never_seen"] else ""
     outside = f"; outside of it: {' '.join(labels['characters_outside'])}" if labels["characters_outside"] else ""
     line("charset", f"{labels['alphabet']}{missing}{outside}")

@@ -16,6 +16,15 @@ from glyphyard.core.errors import BadInput
 
 
 @contextmanager
+def writing(path: Path, remedy: str = "free some space or choose another folder") -> Iterator[None]:
+    """Turn an `OSError` while something is written to `path` (a full disk) into a `BadInput` of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(str(path), f"cannot be written ({error.strerror or error})", remedy) from error
+
+
+@contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it onto `target` on success, remove it on any failure.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from glyphyard.core.errors import BadInput
-
 LETTER, DIGIT, ANY = "L", "D", "?"
 
 
@@ -24,12 +22,13 @@ class Layout:
         """Say whether `text` (after normalisation) can stand on such a plate."""
         return not self.patterns or any(_fits(text, pattern) for pattern in self.patterns)
 
-    def check(self, text: str, where: str) -> None:
-        """Refuse a text that the layout cannot hold: `BadInput` [GY054] naming `where`, the text and the patterns."""
-        if not self.holds(text):
-            patterns = self.patterns if len(self.patterns) < 3 else (*self.patterns[:1], "…", *self.patterns[-1:])
-            problem = f"[GY054] text {text!r} against layout {self.name} ({' '.join(patterns)}; L letter, D digit, ? either)"
-            raise BadInput(where, problem, "correct the label, or choose `layout: none`")
+    def problem_of(self, text: str) -> str | None:
+        """Say why a text cannot stand on such a plate [GY054], with the patterns and the remedy; None where it can."""
+        if self.holds(text):
+            return None
+        patterns = self.patterns if len(self.patterns) < 3 else (*self.patterns[:1], "…", *self.patterns[-1:])
+        slots = f"{' '.join(patterns)}; L letter, D digit, ? either"
+        return f"[GY054] text {text!r} against layout {self.name} ({slots}): correct the label, or choose `layout: none`"
 
 
 def _fits(text: str, pattern: str) -> bool:

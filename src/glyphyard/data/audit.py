@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glyphyard.core.alphabet import Alphabet, steps_needed
+from glyphyard.core.alphabet import Alphabet
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.data.findings import AuditFinding, Kind, bad_rows, unused_rows
 from glyphyard.data.sources import Row, list_rows
@@ -36,7 +37,7 @@ class LabelAudit:
     statistics: dict[str, Any]
 
 
-def audit_labels(dataset: DatasetConfig, time_steps: int, synthetic_limit: int | None = None) -> LabelAudit:
+def audit_labels(dataset: DatasetConfig, capacity: Capacity, synthetic_limit: int | None = None) -> LabelAudit:
     """List and check all rows; `synthetic_limit` looks at that many rows of each rendered source only (`plan`)."""
     alphabet = dataset.the_alphabet()
     rows = [row for source in dataset.sources for row in list_rows(source, synthetic_limit)]
@@ -45,9 +46,9 @@ def audit_labels(dataset: DatasetConfig, time_steps: int, synthetic_limit: int |
     groups = [
         group_of(row, alphabet.canonical(text), own[row.source], dataset.split) for row, text in zip(rows, texts, strict=True)
     ]
-    findings = list(_check_rows(rows, texts, groups, alphabet, time_steps))
+    findings = list(_check_rows(rows, texts, groups, alphabet, capacity))
     findings += duplicates(rows, texts, alphabet, [row.file or "" for row in rows], unused_rows(findings))
-    statistics = label_statistics(dataset, rows, texts, time_steps)
+    statistics = label_statistics(dataset, rows, texts, capacity)
     return LabelAudit(rows, texts, [group or "" for group in groups], findings, statistics)
 
 
@@ -57,7 +58,7 @@ def found(kind: Kind, row_id: int, row: Row, detail: str) -> AuditFinding:
 
 
 def _check_rows(
-    rows: Sequence[Row], texts: Sequence[str], groups: Sequence[str | None], alphabet: Alphabet, time_steps: int
+    rows: Sequence[Row], texts: Sequence[str], groups: Sequence[str | None], alphabet: Alphabet, capacity: Capacity
 ) -> Iterator[AuditFinding]:
     for i, (row, text, group) in enumerate(zip(rows, texts, groups, strict=True)):
         if row.problem:
@@ -70,8 +71,10 @@ def _check_rows(
             yield found(Kind.EMPTY_LABEL, i, row, f"the label {row.text_raw!r} of {row.path} holds nothing to read")
         elif strangers := alphabet.unknown(text):
             yield found(Kind.UNKNOWN_CHARACTER, i, row, f"{strangers} of label {text!r} are not in the alphabet")
-        elif (needed := steps_needed(alphabet.canonical(text))) > time_steps:
-            yield found(Kind.LABEL_TOO_LONG, i, row, f"label {text!r} needs {needed} time steps, the model has {time_steps}")
+        elif too_long := capacity.too_long(alphabet.canonical(text)):
+            yield found(Kind.LABEL_TOO_LONG, i, row, too_long)
+        elif broken := capacity.broken_layout(text):
+            yield found(Kind.BROKEN_LAYOUT, i, row, broken)
         if row.file is not None and not os.path.isfile(row.file):
             yield found(Kind.MISSING_IMAGE, i, row, f"{row.path} does not exist in {os.path.dirname(row.file)}")
         elif row.low is not None and not os.path.isfile(row.low):
@@ -102,8 +105,8 @@ def duplicates(
     return findings
 
 
-def label_statistics(dataset: DatasetConfig, rows: Sequence[Row], texts: Sequence[str], time_steps: int) -> dict[str, Any]:
-    """Return rows by source, histograms of label lengths and characters, alphabet coverage and CTC feasibility."""
+def label_statistics(dataset: DatasetConfig, rows: Sequence[Row], texts: Sequence[str], capacity: Capacity) -> dict[str, Any]:
+    """Return rows by source, histograms of label lengths and characters, alphabet coverage and whether the texts have room."""
     alphabet = dataset.the_alphabet()
     canonical = [alphabet.canonical(text) for text in texts]
     characters = Counter("".join(canonical))
@@ -113,8 +116,9 @@ def label_statistics(dataset: DatasetConfig, rows: Sequence[Row], texts: Sequenc
         "label_lengths": {str(n): count for n, count in sorted(Counter(map(len, canonical)).items())},
         "characters": dict(sorted(characters.items())),
         "characters_never_seen": [c for c in alphabet.characters if c not in characters and c not in alphabet.fold],
-        "time_steps": time_steps,
-        "steps_needed_most": max(map(steps_needed, canonical), default=0),
+        "places": capacity.places,
+        "places_are": capacity.unit,
+        "places_needed_most": max(map(capacity.needed, canonical), default=0),
     }
 
 

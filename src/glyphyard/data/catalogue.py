@@ -16,7 +16,7 @@ from glyphyard.recipe.dataset import DatasetConfig
 
 @dataclass(frozen=True)
 class Preparer:
-    """`prepare`(dataset, time_steps, store, need=, in_process=, say=, progress=) → the folder; `identify`(dataset, time_steps, store) → its name.
+    """`prepare`(dataset, capacity, store, need=, in_process=, say=, progress=) → the folder; `identify`(dataset, capacity, store) → its name.
 
     The folder holds manifest.json (a DatasetManifest) and audit.json, whatever else the task's networks read.
     """

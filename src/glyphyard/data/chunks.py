@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glyphyard.core.errors import BadInput, GlyphyardError, TooManyPixels
-from glyphyard.core.files import atomic_path, sha256_bytes
+from glyphyard.core.files import atomic_path, sha256_bytes, writing
 from glyphyard.core.pixels import PixelContract, decode_image
 from glyphyard.data.findings import Kind
 from glyphyard.data.near_duplicates import difference_hash
 from glyphyard.data.synth_words import WORDS, render_words
-from glyphyard.data.workplace import writing
 
 if TYPE_CHECKING:  # a Ray task imports this module and needs no pydantic
     from glyphyard.data.sources import Row

@@ -18,6 +18,7 @@ class Kind(str, Enum):
     EMPTY_LABEL = "empty_label"
     UNKNOWN_CHARACTER = "unknown_character"
     LABEL_TOO_LONG = "label_too_long"
+    BROKEN_LAYOUT = "broken_layout"
     NO_GROUP = "no_group"
     MISSING_IMAGE = "missing_image"
     UNREADABLE_IMAGE = "unreadable_image"

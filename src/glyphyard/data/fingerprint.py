@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.files import canonical_json, fingerprint, sha256_file
 from glyphyard.data.hashing import file_hashes
 from glyphyard.data.sources import Row, list_rows
@@ -31,7 +32,7 @@ class Identity:
     hashes: dict[str, str]
 
 
-def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: bool = False) -> Identity | None:
+def identify(dataset: DatasetConfig, capacity: Capacity, store: Path, known_only: bool = False) -> Identity | None:
     """Identify a dataset by its config without paths, its label and image bytes, and the code's versions.
 
     `known_only` reads no image and returns None where one would have to be read.
@@ -48,7 +49,11 @@ def identify(dataset: DatasetConfig, time_steps: int, store: Path, known_only: b
     content = {source.name: _content(source, listed.get(source.name, []), hashes) for source in dataset.sources}
     if dataset.low_resolution:
         content["low_resolution"] = sha256_file(Path(__file__).parent / "degrade.py")
-    whole = {"config": _without_young(config), "time_steps": time_steps, "content": content, "prepare": PREPARE_VERSION}
+    whole = {"config": _without_young(config), "time_steps": capacity.places, "content": content, "prepare": PREPARE_VERSION}
+    if not capacity.blanks:
+        whole["blanks"] = False  # what was prepared for CTC keeps its name
+    if capacity.layout != "none":
+        whole["layout"] = capacity.layout
     if _plates_by_track(dataset):
         whole["plates_by_track"] = "yield by text"  # before, one plate could stand on two sides there; others stay as they are
     return Identity(fingerprint(whole), hashes)
@@ -64,16 +69,16 @@ def _without_young(config: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in config.items() if k not in YOUNGER or v is not None}
 
 
-def dataset_fingerprint(dataset: DatasetConfig, time_steps: int, store: Path) -> str:
+def dataset_fingerprint(dataset: DatasetConfig, capacity: Capacity, store: Path) -> str:
     """Return the name of the prepared dataset; images are read only where they are new or changed."""
-    identity = identify(dataset, time_steps, store)
+    identity = identify(dataset, capacity, store)
     assert identity is not None
     return identity.fingerprint
 
 
-def find_prepared(dataset: DatasetConfig, time_steps: int, store: Path) -> Path | None:
+def find_prepared(dataset: DatasetConfig, capacity: Capacity, store: Path) -> Path | None:
     """Return the prepared dataset's folder if it is there and no image has to be read to know it (`plan`)."""
-    identity = identify(dataset, time_steps, store, known_only=True)
+    identity = identify(dataset, capacity, store, known_only=True)
     if identity is None:
         return None
     folder = dataset_folder(store, identity.fingerprint)

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glyphyard.core import errors
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import canonical_json, make_folder, read_json, write_json
+from glyphyard.core.files import canonical_json, make_folder, read_json, write_json, writing
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest, SplitRecord
 from glyphyard.data.audit import TooManyBad, audit_labels, refuse_too_many_bad
@@ -24,7 +25,7 @@ from glyphyard.data.draft import Draft
 from glyphyard.data.findings import Kind, bad_rows, by_kind, told
 from glyphyard.data.fingerprint import PREPARE_VERSION, dataset_fingerprint, dataset_folder, find_prepared, identify
 from glyphyard.data.shards import PAIRED_SCHEMA, SCHEMA, SplitWriter
-from glyphyard.data.workplace import workplace, writing
+from glyphyard.data.workplace import workplace
 from glyphyard.recipe.dataset import SPLITS, DatasetConfig, Split
 
 __all__ = ["dataset_fingerprint", "find_prepared", "prepare"]
@@ -35,7 +36,7 @@ Progress = Callable[[int, int], None]  # rows done, rows in all
 
 def prepare(
     dataset: DatasetConfig,
-    time_steps: int,
+    capacity: Capacity,
     store: Path,
     *,
     need: tuple[Split, ...] = ("train",),
@@ -49,12 +50,12 @@ def prepare(
     `in_process` Ray has to be connected already; the result is the same, byte for byte.
     """
     store = make_folder(Path(store).absolute())  # a Ray task works elsewhere
-    identity = identify(dataset, time_steps, store)
+    identity = identify(dataset, capacity, store)
     assert identity is not None
     target = dataset_folder(store, identity.fingerprint)
     if (target / "manifest.json").is_file():
         return _reuse(target, dataset, need, say)
-    labels = audit_labels(dataset, time_steps)
+    labels = audit_labels(dataset, capacity)
     draft = Draft.of(dataset, labels, identity.hashes)
     _refuse(draft, store, identity.fingerprint, say)
     with workplace(target) as folder:

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import canonical_json, fingerprint, make_folder, read_json, sha256_bytes, sha256_file, write_json
 from glyphyard.core.letterbox import Letterbox
@@ -53,7 +54,7 @@ class Plate:
 
 def prepare_outlines(
     dataset: DatasetConfig,
-    time_steps: int,
+    capacity: Capacity,
     store: Path,
     *,
     need: tuple[Split, ...] = ("train",),
@@ -66,7 +67,7 @@ def prepare_outlines(
     Raises `BadInput` where too many characters are bad or a side of the split in `need` comes out empty. It needs no Ray.
     """
     store = make_folder(Path(store).absolute())
-    identity = identify_outlines(dataset, time_steps, store)
+    identity = identify_outlines(dataset, capacity, store)
     target = dataset_folder(store, identity)
     if (target / "manifest.json").is_file():
         rows = {split: record.rows for split, record in DatasetManifest.read(target / "manifest.json").splits.items()}
@@ -101,9 +102,9 @@ def prepare_outlines(
     return target
 
 
-def identify_outlines(dataset: DatasetConfig, time_steps: int, store: Path) -> str:
+def identify_outlines(dataset: DatasetConfig, capacity: Capacity, store: Path) -> str:
     """Return the name of the prepared plates: the config without places, image and annotation bytes, and the code that draws."""
-    del time_steps  # how many characters a network can find changes nothing here
+    del capacity  # how many characters a network can find changes nothing here
     config = dataset.model_dump(mode="json")
     config["sources"] = [{k: v for k, v in source.items() if k not in {*PLACES, "folder"}} for source in config["sources"]]
     content: dict[str, Any] = {}

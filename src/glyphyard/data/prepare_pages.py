@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from glyphyard.core.boxes import to_corners
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import fingerprint, make_folder, sha256_bytes, sha256_file, write_json
 from glyphyard.core.records import DatasetManifest
@@ -49,15 +50,15 @@ class Entry:
     group: str
 
 
-def identify_pages(dataset: DatasetConfig, time_steps: int, store: Path) -> str:
-    """Return the name of the prepared pages; `time_steps` plays no part."""
+def identify_pages(dataset: DatasetConfig, capacity: Capacity, store: Path) -> str:
+    """Return the name of the prepared pages; `capacity` plays no part."""
     found = gather_pages(dataset)
     return _identity(found, _names(found))
 
 
 def prepare_pages(
     dataset: DatasetConfig,
-    time_steps: int,
+    capacity: Capacity,
     store: Path,
     *,
     need: tuple[Split, ...] = ("train", "validation"),

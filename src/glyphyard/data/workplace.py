@@ -11,21 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from glyphyard.core.errors import StepFailed
-from glyphyard.core.files import make_folder
+from glyphyard.core.files import make_folder, writing
 
 LOCK = ".making"
 UNLOCKED_S = 3600.0  # a folder without its lock file is just being made, or so old that nobody makes it
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn an `OSError` while something is written to `path` (a full disk) into a `StepFailed` of one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StepFailed(str(path), f"cannot write ({reason})", "free some space or choose another --store") from error
 
 
 @contextmanager

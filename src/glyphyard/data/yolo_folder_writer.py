@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from glyphyard.core.boxes import clip, to_centres
-from glyphyard.core.errors import StepFailed
+from glyphyard.core.files import writing
 from glyphyard.recipe.dataset import SPLITS, Split
 
 FOLDERS: dict[Split, str] = {"train": "train", "validation": "val", "test": "test"}
@@ -31,13 +31,11 @@ def make_folders(folder: Path) -> None:
 
 
 def put_page(folder: Path, split: Split, name: str, image: bytes, labels: str) -> None:
-    """Write one encoded image (its suffix is `name`'s) and its labels; a disk that is full is a `StepFailed`."""
+    """Write one encoded image (its suffix is `name`'s) and its labels; a disk that is full is a `BadInput`."""
     target = folder / "images" / FOLDERS[split] / name
-    try:
+    with writing(target):
         target.write_bytes(image)
         (folder / "labels" / FOLDERS[split] / f"{target.stem}.txt").write_text(labels, encoding="utf-8")
-    except OSError as error:
-        raise StepFailed(str(target), f"cannot write ({error.strerror})", "free some space or choose another folder") from error
 
 
 def write_yaml(folder: Path, names: Sequence[str]) -> None:

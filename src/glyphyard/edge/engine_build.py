@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, atomic_path, make_folder, sha256_bytes, write_json
+from glyphyard.core.files import atomic_folder, atomic_path, make_folder, sha256_bytes, write_json, writing
 from glyphyard.core.targets import Target, target_named
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.device import Device, check_device, this_device
@@ -63,12 +63,8 @@ def build(
                 record.write(folder / RECORD)
             return record
         say(f"engine: building {plan.precision} for {target} on {device.gpu}, TensorRT {device.tensorrt}, by {device.builder}")
-        try:
+        with writing(folder):
             return _build(opened, plan, known, device, folder, say, judge)
-        except OSError as error:
-            raise StepFailed(
-                str(folder), f"cannot write the engine ({error.strerror})", "free some space; nothing was kept"
-            ) from error
 
 
 def _build(

@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -77,16 +77,19 @@ class LabelQueue:
         return self.add(crop, {"champion": champion}, UNSURE) if champion.confidence < below else None
 
     def add(self, crop: np.ndarray | bytes, reads: Mapping[str, Reading], reason: str) -> str | None:
-        """Add a crop (encoded bytes, or grey or BGR uint8) and return its name; None when it is there or larger than the queue."""
+        """Add a crop (encoded bytes, or grey or BGR uint8) and return its name; None when it is larger than the queue, or there.
+
+        A crop that waits because one model was unsure of it becomes a disagreement when another model reads it differently.
+        """
         data, suffix = _encoded(crop)
         digest = sha256_bytes(data)
+        seen = {role: QueuedRead(r.text, r.confidence, list(r.character_confidences)) for role, r in reads.items()}
         with self._locked():
             names = self._names()
-            if any(name.endswith(digest[:24]) for name in names):
-                return None
+            if there := next((name for name in names if name.endswith(digest[:24])), None):
+                return self._weigh_more(there, seen) if reason == DISAGREEMENT else None
             # Two items of one number would not be in order; the last number is on the disk, so no clock is needed.
             name = f"{int(names[-1][:12]) + 1 if names else 1:012d}-{digest[:24]}"
-            seen = {role: QueuedRead(r.text, r.confidence, list(r.character_confidences)) for role, r in reads.items()}
             item = QueuedCrop(f"{name}{suffix}", digest, reason, seen, self._now())
             size = len(data) + len(json.dumps(item.to_json(), indent=2).encode("utf-8")) + 16
             if size > self._max_bytes:
@@ -95,6 +98,14 @@ class LabelQueue:
             _write(self.folder / item.image, data)
             write_json(self.folder / f"{name}.json", item.to_json())
         return name
+
+    def _weigh_more(self, name: str, reads: dict[str, QueuedRead]) -> str | None:
+        with suppress(BadInput):  # a damaged item goes when room is made
+            item = QueuedCrop.read(self.folder / f"{name}.json")
+            if item.reason == UNSURE:
+                write_json(self.folder / f"{name}.json", replace(item, reason=DISAGREEMENT, reads=item.reads | reads).to_json())
+                return name
+        return None
 
     def items(self) -> list[QueuedCrop]:
         """Return the whole items, oldest first; one that is damaged or too old is left out."""

@@ -11,7 +11,7 @@ from torch import nn
 
 from glyphyard.core.decoding import decoder_of
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, write_json
+from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, write_json, writing
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import BundleRecord, DatasetManifest
 from glyphyard.edge.bundle import Golden, pack_golden
@@ -127,18 +127,13 @@ def for_inference_parts(parts: nn.ModuleDict) -> nn.ModuleDict:
 
 
 def _write(out: Path, packed: dict[str, bytes], described: dict[str, object]) -> str:
-    try:
-        with atomic_folder(out) as folder:
-            for name, content in packed.items():
-                (folder / name).parent.mkdir(exist_ok=True)
-                (folder / name).write_bytes(content)
-            write_json(folder / MANIFEST, described)
-            _read_back(folder)
-            return sha256_file(folder / MANIFEST)
-    except OSError as error:
-        raise StepFailed(
-            str(out), f"cannot write the bundle ({error.strerror})", "free some space; nothing was written"
-        ) from error
+    with writing(out), atomic_folder(out) as folder:
+        for name, content in packed.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+        write_json(folder / MANIFEST, described)
+        _read_back(folder)
+        return sha256_file(folder / MANIFEST)
 
 
 def _read_back(folder: Path) -> None:

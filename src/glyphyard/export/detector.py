@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from glyphyard.core.boxes import Detections
 from glyphyard.core.detection_metrics import Truth, best_f1, match, pooled
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file
+from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, writing
 from glyphyard.core.letterbox import Letterbox
 from glyphyard.core.pixels import read_image
 from glyphyard.core.records import BundleRecord, DatasetManifest
@@ -196,17 +196,12 @@ def _golden(seen: Seen, run: Runner, letterbox: Letterbox, rule: BoxRule, count:
 
 
 def _write(out: Path, packed: dict[str, bytes], described: DetectorManifest) -> str:
-    try:
-        with atomic_folder(out) as folder:
-            for name, content in packed.items():
-                (folder / name).write_bytes(content)
-            described.write(folder / MANIFEST)
-            try:
-                Detector(folder)
-            except BadInput as error:
-                raise StepFailed("export", f"the new bundle does not hold ({error.problem})", "nothing was written") from error
-            return sha256_file(folder / MANIFEST)
-    except OSError as error:
-        raise StepFailed(
-            str(out), f"cannot write the bundle ({error.strerror})", "free some space; nothing was written"
-        ) from error
+    with writing(out), atomic_folder(out) as folder:
+        for name, content in packed.items():
+            (folder / name).write_bytes(content)
+        described.write(folder / MANIFEST)
+        try:
+            Detector(folder)
+        except BadInput as error:
+            raise StepFailed("export", f"the new bundle does not hold ({error.problem})", "nothing was written") from error
+        return sha256_file(folder / MANIFEST)

@@ -19,7 +19,7 @@ from torch import nn
 from glyphyard.core.boxes import Detections, box_iou
 from glyphyard.core.detection_metrics import Truth, best_f1, match, pooled
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file
+from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, writing
 from glyphyard.core.letterbox import Letterbox
 from glyphyard.core.plate_reading import read_plate
 from glyphyard.core.records import BundleRecord, DatasetManifest
@@ -205,16 +205,12 @@ def _golden(canvases: np.ndarray, found: list[Found], count: int) -> GoldenCanva
 
 
 def _write(out: Path, packed: dict[str, bytes], described: edge.SegmenterManifest) -> str:
-    try:
-        with atomic_folder(out) as folder:
-            for name, content in packed.items():
-                (folder / name).write_bytes(content)
-            described.write(folder / MANIFEST)
+    with writing(out), atomic_folder(out) as folder:
+        for name, content in packed.items():
+            (folder / name).write_bytes(content)
+        described.write(folder / MANIFEST)
+        try:
             edge.Segmenter(folder)
-            return sha256_file(folder / MANIFEST)
-    except BadInput as error:
-        raise StepFailed("export", f"the new bundle does not hold ({error.problem})", "nothing was written") from error
-    except OSError as error:
-        raise StepFailed(
-            str(out), f"cannot write the bundle ({error.strerror})", "free some space; nothing was written"
-        ) from error
+        except BadInput as error:
+            raise StepFailed("export", f"the new bundle does not hold ({error.problem})", "nothing was written") from error
+        return sha256_file(folder / MANIFEST)

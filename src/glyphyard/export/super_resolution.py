@@ -17,7 +17,7 @@ from torch import nn
 
 from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file
+from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, writing
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import BundleRecord, DatasetManifest
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, SCHEMA_VERSION
@@ -59,31 +59,26 @@ def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
     parts = for_inference_parts(load_parts(checkpoint, task.build()))
     manifest = DatasetManifest.read(dataset / "manifest.json")
     held_out = read_held_out(dataset, manifest, recipe)
-    try:
-        with atomic_folder(out) as folder:
-            reader = _export_recogniser(recipe, parts, checkpoint, dataset, folder / RECOGNISER, say)
-            spec = task.export_spec(parts)
-            say(f"export: generator to ONNX, opset {recipe.export.opset}")
-            model = export_onnx(spec, recipe.export.opset)
-            check_graph(model, spec, recipe.export.opset)
-            data = model.SerializeToString(deterministic=True)
-            low = PixelContract(**(manifest.low_pixels or {}))
-            session, recogniser = OnnxSession(data, GENERATOR), Recognizer(folder / RECOGNISER)
-            worst, compared = _check_pictures(spec.module, session, recogniser, held_out, low, recipe)
-            cost = form_cost(recipe, parts, session, recogniser, held_out, low, say)
-            golden = pack_pairs(_golden(session, recogniser, held_out, low, recipe.export.golden))
-            for name, content in ((GENERATOR, data), (GOLDEN, golden)):
-                (folder / name).write_bytes(content)
-            files = {name: sha256_bytes(content) for name, content in ((GENERATOR, data), (GOLDEN, golden))}
-            files |= {f"{RECOGNISER}/{name}": digest for name, digest in reader.files.items()}
-            described = _described(recipe, manifest, files, checkpoint, cost)
-            described.write(folder / MANIFEST)
-            _read_back(folder)
-            digest = sha256_file(folder / MANIFEST)
-    except OSError as error:
-        raise StepFailed(
-            str(out), f"cannot write the bundle ({error.strerror})", "free some space; nothing was written"
-        ) from error
+    with writing(out), atomic_folder(out) as folder:
+        reader = _export_recogniser(recipe, parts, checkpoint, dataset, folder / RECOGNISER, say)
+        spec = task.export_spec(parts)
+        say(f"export: generator to ONNX, opset {recipe.export.opset}")
+        model = export_onnx(spec, recipe.export.opset)
+        check_graph(model, spec, recipe.export.opset)
+        data = model.SerializeToString(deterministic=True)
+        low = PixelContract(**(manifest.low_pixels or {}))
+        session, recogniser = OnnxSession(data, GENERATOR), Recognizer(folder / RECOGNISER)
+        worst, compared = _check_pictures(spec.module, session, recogniser, held_out, low, recipe)
+        cost = form_cost(recipe, parts, session, recogniser, held_out, low, say)
+        golden = pack_pairs(_golden(session, recogniser, held_out, low, recipe.export.golden))
+        for name, content in ((GENERATOR, data), (GOLDEN, golden)):
+            (folder / name).write_bytes(content)
+        files = {name: sha256_bytes(content) for name, content in ((GENERATOR, data), (GOLDEN, golden))}
+        files |= {f"{RECOGNISER}/{name}": digest for name, digest in reader.files.items()}
+        described = _described(recipe, manifest, files, checkpoint, cost)
+        described.write(folder / MANIFEST)
+        _read_back(folder)
+        digest = sha256_file(folder / MANIFEST)
     return BundleRecord(
         path=out.name,
         files={MANIFEST: digest, **files},

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.evaluation.held_out import HeldOutRow, held_out_sha256, manifest_path, write_manifest
 from glyphyard.evaluation.measure import Say
@@ -16,7 +17,7 @@ from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import SuiteConfig
 
 SUITES = Path("evals/suites")
-ANY_LENGTH = 100_000  # time steps of a reader that nobody asks for its limits
+ANY_LENGTH = Capacity(100_000)  # of a reader that nobody asks for its limits
 NAME_THE_SET = "name the held-out set: --recipe RECIPE, --labels FILE or --dataset FOLDER"
 
 
@@ -84,13 +85,13 @@ def dataset_of(terms: Terms, dataset: Path | None, labels: Sequence[Path], store
         return dataset
     need = (terms.suite.split,)
     if terms.recipe is not None:
-        config, steps = terms.recipe.dataset, terms.recipe.model.time_steps(terms.recipe.dataset.image.width)
+        config, capacity = terms.recipe.dataset, terms.recipe.model.capacity(terms.recipe.dataset.image.width)
     elif labels:
-        config, steps = labels_as_they_are(labels, terms.suite), ANY_LENGTH
+        config, capacity = labels_as_they_are(labels, terms.suite), ANY_LENGTH
     else:
         raise BadInput(f"suite {terms.suite.name}", "no held-out set to read", NAME_THE_SET)
     task = terms.recipe.task if terms.recipe else "recognition"  # label files are crops with texts
-    return preparer_of(task).prepare(config, steps, store.absolute(), need=need, in_process=True, say=say)
+    return preparer_of(task).prepare(config, capacity, store.absolute(), need=need, in_process=True, say=say)
 
 
 def labels_as_they_are(labels: Sequence[Path], suite: SuiteConfig) -> DatasetConfig:

@@ -16,10 +16,10 @@ from glyphyard.recipe.recipe import Recipe
 
 def plan_of_pages(recipe: Recipe, store: Path) -> Plan:
     """Work out the plan of a recipe whose sources are pages; counts of pages by split are exact."""
-    time_steps = recipe.model.time_steps(recipe.dataset.image.width)
+    capacity = recipe.model.capacity(recipe.dataset.image.width)
     preparer = preparer_of(recipe.task)
     found = preparer.gather(recipe.dataset)
-    folder = dataset_folder(store, preparer.identify(recipe.dataset, time_steps, store))
+    folder = dataset_folder(store, preparer.identify(recipe.dataset, capacity, store))
     prepared = (folder / "manifest.json").is_file()
     rows = {str(split): len(found.pages[split]) + len(found.drawn[split]) for split in SPLITS}
     resources = resources_of(recipe, rows, store)

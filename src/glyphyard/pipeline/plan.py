@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glyphyard.core.alphabet import steps_needed
+from glyphyard.core.capacity import Capacity
 from glyphyard.core.records import DatasetManifest, Record
 from glyphyard.data.audit import LabelAudit, audit_labels
 from glyphyard.data.findings import bad_rows, by_kind, unused_rows
@@ -65,9 +65,9 @@ def plan_of(recipe: Recipe, store: Path) -> Plan:
         from glyphyard.pipeline.page_plan import plan_of_pages
 
         return plan_of_pages(recipe, store)
-    time_steps = recipe.model.time_steps(recipe.dataset.image.width)
-    audit = audit_labels(recipe.dataset, time_steps, synthetic_limit=0)
-    prepared = find_prepared(recipe.dataset, time_steps, store)
+    capacity = recipe.model.capacity(recipe.dataset.image.width)
+    audit = audit_labels(recipe.dataset, capacity, synthetic_limit=0)
+    prepared = find_prepared(recipe.dataset, capacity, store)
     rows = _exact_rows(prepared) if prepared else _expected_rows(recipe, audit)
     stages = [stage_plan(stage, rows["train"]) for stage in recipe.stages]
     resources = resources_of(recipe, rows, store)
@@ -79,7 +79,7 @@ def plan_of(recipe: Recipe, store: Path) -> Plan:
         rows=rows,
         rows_are_exact=prepared is not None,
         stages=stages,
-        labels=_labels(audit, recipe, time_steps),
+        labels=_labels(audit, recipe, capacity),
         findings=by_kind(audit.findings),
         first_findings=[str(finding) for finding in audit.findings[:5]],
         resources=resources,
@@ -141,16 +141,17 @@ def stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
     )
 
 
-def _labels(audit: LabelAudit, recipe: Recipe, time_steps: int) -> dict[str, Any]:
+def _labels(audit: LabelAudit, recipe: Recipe, capacity: Capacity) -> dict[str, Any]:
     alphabet = recipe.dataset.the_alphabet()
-    needs = Counter(steps_needed(alphabet.canonical(text)) for text in audit.texts)
+    needs = Counter(capacity.needed(alphabet.canonical(text)) for text in audit.texts)
     most = max(needs, default=0)
     return {
         "looked_at": len(audit.texts),
-        "time_steps": time_steps,
-        "steps_needed_most": most,
-        "ctc_feasible": most <= time_steps,
-        "rows_too_long": sum(count for steps, count in needs.items() if steps > time_steps),
+        "places": capacity.places,
+        "places_are": capacity.unit,
+        "places_needed_most": most,
+        "feasible": most <= capacity.places,
+        "rows_too_long": sum(count for places, count in needs.items() if places > capacity.places),
         "alphabet": alphabet.characters,
         "characters_never_seen": audit.statistics["characters_never_seen"],
         "characters_outside": sorted({c for text in audit.texts for c in alphabet.unknown(text)}),

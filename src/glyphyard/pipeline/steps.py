@@ -75,7 +75,7 @@ def prepare_step(run: Run, trains: bool = False) -> Step:
     from glyphyard.data.catalogue import preparer_of
 
     recipe, preparer = run.recipe, preparer_of(run.recipe.task)
-    time_steps = recipe.model.time_steps(recipe.dataset.image.width)
+    capacity = recipe.model.capacity(recipe.dataset.image.width)
 
     def work() -> str:
         run.connect()
@@ -83,7 +83,7 @@ def prepare_step(run: Run, trains: bool = False) -> Step:
             run.check_room()
         folder = preparer.prepare(
             recipe.dataset,
-            time_steps,
+            capacity,
             run.store,
             need=("train", "validation", run.suite.split),
             in_process=recipe.runtime.launcher == "in_process",
@@ -99,7 +99,7 @@ def prepare_step(run: Run, trains: bool = False) -> Step:
 
     return Step(
         "prepare",
-        lambda: {"dataset": preparer.identify(recipe.dataset, time_steps, run.store)},
+        lambda: {"dataset": preparer.identify(recipe.dataset, capacity, run.store)},
         lambda: [run.folder / "dataset.json"],
         work,
     )

@@ -124,8 +124,8 @@ class SweepTrials:
         except BadInput as error:
             return str(error)
         width = recipe.dataset.image.width
-        if recipe.model.time_steps(width) != self.sweep.base.model.time_steps(width):
-            return "these values change the number of time steps, for which the data would have to be audited anew"
+        if recipe.model.capacity(width) != self.sweep.base.model.capacity(width):
+            return "these values change which texts there is room for, so which the data would have to be audited anew"
         make_folder(folder)
         if not (folder / "recipe.json").is_file():
             write_json(folder / "recipe.json", recipe.to_json())

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.recipe.base import Fraction, Strict
 from glyphyard.recipe.model import with_preset
 
@@ -75,9 +76,9 @@ class MaskRcnnConfig(Strict):
         """Height and width of an image have to be multiples of these, in pixels; images of any size are read."""
         return 1, 1
 
-    def time_steps(self, width: int) -> int:
+    def capacity(self, width: int) -> Capacity:
         """Return how many characters can be found; the width does not matter."""
-        return self.most
+        return Capacity(self.most, blanks=False)
 
     def foreground(self, alphabet: int) -> int:
         """Return how many classes there are beside the background, for an alphabet of so many characters."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.recipe.base import Fraction, Strict, swept
 from glyphyard.recipe.stage import PLM_LOSSES, READING_LOSSES, LossTerm
 
@@ -50,6 +51,10 @@ class CrnnConfig(Strict):
         """Return how many time steps an image of this width (pixels) gives."""
         return width // 4
 
+    def capacity(self, width: int) -> Capacity:
+        """Return which texts an image of this width (pixels) has room for."""
+        return Capacity(self.time_steps(width))
+
 
 PARSEQ_SIZES: dict[str, dict[str, Any]] = {
     "base": {"embed_dim": 384, "depth": 12, "heads": 6, "decoder_heads": 12},
@@ -92,9 +97,9 @@ class ParseqConfig(Strict):
         """Height and width of an image have to be multiples of these, in pixels."""
         return self.patch
 
-    def time_steps(self, width: int) -> int:
-        """Return how many characters the decoder can write; the width does not matter."""
-        return self.max_length
+    def capacity(self, width: int) -> Capacity:
+        """Return which texts the decoder can write; the width does not matter."""
+        return Capacity(self.max_length, blanks=False)
 
 
 def with_preset(value: Any, key: str, default: str, presets: dict[str, dict[str, Any]]) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import lcm
 from typing import Literal
 
 from pydantic import Field
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.recipe.base import Strict
 from glyphyard.recipe.model import ParseqConfig, ReaderConfig
 from glyphyard.recipe.super_resolution import LcoflConfig, SwinIRConfig
@@ -28,6 +30,7 @@ class RestorerConfig(Strict):
         down, across = self.recogniser.pixel_steps
         return lcm(down, self.generator.scale), lcm(across, self.generator.scale)
 
-    def time_steps(self, width: int) -> int:
-        """Return how many time steps the recogniser has for a crop of this width (pixels, high resolution)."""
-        return self.recogniser.time_steps(width)
+    def capacity(self, width: int) -> Capacity:
+        """Return which texts the recogniser has room for in a crop of this width (pixels, high resolution), on plates of which layout."""
+        pyramid = self.generator.pyramid
+        return replace(self.recogniser.capacity(width), layout=pyramid.layout if pyramid else "none")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from glyphyard.core.capacity import Capacity
 from glyphyard.recipe.base import Fraction, Strict
 
 
@@ -32,6 +33,6 @@ class YoloConfig(Strict):
         """Pages of any size are read; `dataset.image` plays no part."""
         return 1, 1
 
-    def time_steps(self, width: int) -> int:
+    def capacity(self, width: int) -> Capacity:
         """Return how many boxes can be found; the width does not matter."""
-        return self.most
+        return Capacity(self.most, blanks=False)

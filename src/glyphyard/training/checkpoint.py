@@ -5,26 +5,25 @@ from __future__ import annotations
 import io
 import os
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_path
+from glyphyard.core.errors import BadInput
+from glyphyard.core.files import atomic_path, writing
 
 SCHEMA = 1
 State = dict[str, Any]  # tensors, numbers, strings, None, and dicts and lists of them; see `loop.Trainer.state`
 
 
 def save_state(state: State, target: Path, *more: Path) -> None:
-    """Write a checkpoint to `target` and to `more` paths beside it, each whole or not at all; a full disk is a `StepFailed`."""
+    """Write a checkpoint to `target` and to `more` paths beside it, each whole or not at all; a full disk is a `BadInput`."""
     buffer = io.BytesIO()  # serialised in memory first, so that a failed write is a plain OSError with its reason
     torch.save({"schema": SCHEMA} | state, buffer)
-    with disk_trouble(target):
+    with writing_state(target):
         with atomic_path(target) as temporary:
             temporary.write_bytes(buffer.getbuffer())
         for other in more:
@@ -83,16 +82,9 @@ def check_fingerprints(found: dict[str, Any], expected: dict[str, Any], where: s
         )
 
 
-@contextmanager
-def disk_trouble(target: Path) -> Iterator[None]:
-    """Turn a write that the disk refuses into a `StepFailed` that names the file."""
-    try:
-        yield
-    except OSError as error:
-        remedy = "make room and continue with --resume; the last good checkpoint is whole"
-        raise StepFailed(
-            str(target), f"cannot be written ({os.strerror(error.errno) if error.errno else error})", remedy
-        ) from error
+def writing_state(target: Path) -> AbstractContextManager[None]:
+    """Turn a write that the disk refuses into a `BadInput` that names the file and how to go on."""
+    return writing(target, "make room and continue with --resume; the last good checkpoint is whole")
 
 
 def _same_file(source: Path, target: Path) -> None:

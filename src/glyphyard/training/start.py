@@ -16,7 +16,7 @@ from typing import Any
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path
-from glyphyard.training.checkpoint import State, disk_trouble, load_state
+from glyphyard.training.checkpoint import State, load_state, writing_state
 from glyphyard.training.job import BEST, StageJob
 
 METRICS = "metrics.jsonl"
@@ -70,5 +70,5 @@ def check_optimizer(found: dict[str, Any], mine: dict[str, Any], where: str) -> 
 
 
 def _copy(source: Path, target: Path) -> None:
-    with disk_trouble(target), atomic_path(target) as copy:
+    with writing_state(target), atomic_path(target) as copy:
         copy.write_bytes(source.read_bytes())

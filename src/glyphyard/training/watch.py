@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from glyphyard.core.files import make_folder, write_text
 from glyphyard.core.naming import figure_name
 from glyphyard.core.records import CheckpointRecord
-from glyphyard.training.checkpoint import disk_trouble
+from glyphyard.training.checkpoint import writing_state
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -104,7 +104,7 @@ class FolderWatch(Watch):
 
     def said(self, line: str) -> None:
         """Append the line to said.txt, from where the driver prints it."""
-        with disk_trouble(self.folder / SAID), (self.folder / SAID).open("a", encoding="utf-8") as file:
+        with writing_state(self.folder / SAID), (self.folder / SAID).open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def started(self, epoch: int) -> None:
@@ -112,7 +112,7 @@ class FolderWatch(Watch):
         self.first_epoch = epoch
         kept = [line for line in _lines(self.metrics) if _epoch_of(line) < epoch]
         if self.metrics.exists():
-            with disk_trouble(self.metrics):
+            with writing_state(self.metrics):
                 write_text(self.metrics, "".join(line + "\n" for line in kept))
 
     def ticked(self, tick: Tick) -> None:
@@ -122,15 +122,15 @@ class FolderWatch(Watch):
             return
         self.last_tick, self.written_s = tick, now
         temporary = self.progress.with_name(f".progress.{os.getpid()}.tmp")
-        with disk_trouble(self.progress):
+        with writing_state(self.progress):
             temporary.write_text(json.dumps(asdict(tick)), encoding="utf-8")
             temporary.replace(self.progress)  # no fsync: it is only ever of interest while the run lives
 
     def epoch_ended(self, row: EpochRow) -> None:
         """Append the epoch's line and its TensorBoard scalars."""
-        with disk_trouble(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
+        with writing_state(self.metrics), self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
-        with disk_trouble(self.folder / "tb"):
+        with writing_state(self.folder / "tb"):
             writer = self._writer()
             for name, value in scalars(row, self.title).items():
                 writer.add_scalar(name, value, row["epoch"])

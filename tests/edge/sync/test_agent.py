@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -215,12 +216,17 @@ def test_engines_that_somebody_may_read_with_stay(world: World) -> None:
     shutil.rmtree(world.root / "versions" / world.keys[2])
     (world.root / "engines" / "onnxruntime").mkdir()
     (world.root / "engines" / "timing-10.3.0-orin.cache").write_bytes(b"")
+    for half, age_s in ((".0123456789abcdef.fresh.tmp", 3_600), (".0123456789abcdef.cut.tmp", 200_000)):
+        (world.root / "engines" / half).mkdir()
+        os.utime(world.root / "engines" / half, times=(time.time() - age_s,) * 2)
     (world.root / "state.json").unlink()
     world.registry.faults.status = 500
     world.poll()
     assert all(world.whole_engine(key) for key in world.keys[:2])
     assert judged.exists()
-    assert {"onnxruntime", "timing-10.3.0-orin.cache"} <= set(os.listdir(world.root / "engines"))
+    left = set(os.listdir(world.root / "engines"))
+    assert {"onnxruntime", "timing-10.3.0-orin.cache", ".0123456789abcdef.fresh.tmp"} <= left
+    assert ".0123456789abcdef.cut.tmp" not in left, "what a power cut left of a build"
 
 
 @pytest.mark.parametrize(("baseline", "serves"), [("empty", None), ("one", 1)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,8 @@ from glyphyard.edge.sync.state import ATTEMPTS, SyncState
 from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest
 
 NAME = re.compile(r"[0-9a-f]{16}")
+HALF = re.compile(r"\.[0-9a-f]{16}\..+")  # what a power cut left of a build, or a person is building in advance
+HALF_S = 86_400.0  # nobody builds for a day
 Say = Callable[[str], None]
 Trial = Callable[[TrialRequest], TrialReport]
 
@@ -63,12 +66,14 @@ class Engines:
             disk.remove(self.folder / engine)
 
     def sweep(self) -> None:
-        """Remove engines that nobody will read with: of versions in quarantine or gone, of another TensorRT."""
+        """Remove engines that nobody will read with: of versions in quarantine or gone, of another TensorRT, half built."""
         bad = self._state.quarantine.keys() - {self._shelf.current()}
         named = {engine for key, engine in self._state.engines.items() if key not in bad}
         with suppress(OSError):  # e.g. a person's own: what cannot be tidied up keeps no model from this device
             for path in sorted(self.folder.iterdir()):
-                if NAME.fullmatch(path.name) and path.name not in named and not self._wanted(path, bad):
+                half = HALF.fullmatch(path.name) and time.time() - path.stat().st_mtime > HALF_S
+                unread = NAME.fullmatch(path.name) and path.name not in named and not self._wanted(path, bad)
+                if half or unread:
                     disk.remove(path)
 
     def _wanted(self, path: Path, bad: set[str]) -> bool:

@@ -83,7 +83,8 @@ class SuperResolution:
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids padded with BLANK, and "lengths" (N,); a text that the layout cannot hold is refused."""
         for text in texts:
-            self.layout.check(text, f"label {text!r}")
+            if problem := self.layout.problem_of(text):  # the audit leaves such rows out; who calls with others is told here
+                raise BadInput(f"label {text!r}", problem)
         encoded = [self.alphabet.encode(text) for text in texts]
         longest = max(map(len, encoded), default=0)
         padded = [ids + [BLANK] * (longest - len(ids)) for ids in encoded]
