@@ -23,7 +23,7 @@ from glyphyard.core.records import DatasetManifest
 from glyphyard.edge.bundle import Golden
 from glyphyard.edge.manifest import CPU_MODEL
 from glyphyard.edge.session import CPU_TOLERANCE, OnnxSession
-from glyphyard.export.crops import spread_crops
+from glyphyard.export.crops import batches_of, on_all_cores, spread_crops
 from glyphyard.export.parity import Runner
 from glyphyard.export.thin_lstm import thin_lstms
 from glyphyard.recipe.run import ExportConfig
@@ -35,7 +35,6 @@ LARGEST = 63
 WEIGHTS, RECURRENT = 1, 2  # positions among an LSTM's inputs
 OPTIONAL_INPUTS = 8  # of an LSTM; scales and zero points come after them
 THINNER = (0.5, 0.625, 0.75)  # of an LSTM's units, tried in this order
-BATCH = 64
 SPLITS = {"validation": 800, "train": 1600}  # the most crops of each; test rows are never looked at
 
 
@@ -86,11 +85,11 @@ def cpu_file(
     if config.cpu == "fp32" or not sizes:
         return CpuFile()
     crops = known()
-    judged = _batches(crops.judge, pixels)
-    expected = [reading.text for batch in judged for reading in decode(fp32(batch))]
+    judged = batches_of(crops.judge, pixels)
+    expected = [reading.text for logits in on_all_cores(fp32, judged) for reading in decode(logits)]
     told = "there is no crop to judge it by"
     for units in _widths(max(sizes), config, len(crops.fit)):
-        graph = model if units >= max(sizes) else thin_lstms(model, _batches(crops.fit, pixels), units)
+        graph = model if units >= max(sizes) else thin_lstms(model, batches_of(crops.fit, pixels), units)
         if graph is None or not expected:
             continue
         data = int8_lstms(graph).SerializeToString(deterministic=True)
@@ -99,7 +98,7 @@ def cpu_file(
         except BadInput as error:
             told = error.problem
             break
-        texts = [reading.text for batch in judged for reading in decode(run(batch))]
+        texts = [reading.text for logits in on_all_cores(run, judged) for reading in decode(logits)]
         changed = sum(a != b for a, b in zip(texts, expected, strict=True))
         found = run(pixels.batch(list(golden.images)))
         apart = float(difference(golden.logits, found).max())
@@ -117,10 +116,6 @@ def _widths(hidden: int, config: ExportConfig, fit: int) -> list[int]:
     """Return the numbers of units to try, the fewest first; thinning needs more states than units to learn from."""
     thinner = {int(hidden * share) for share in THINNER} if config.cpu == "thin" and fit >= hidden else set()
     return sorted(thinner | {hidden})
-
-
-def _batches(crops: Sequence[np.ndarray], pixels: PixelContract) -> list[np.ndarray]:
-    return [pixels.batch(list(crops[i : i + BATCH])) for i in range(0, len(crops), BATCH)]
 
 
 def int8_lstms(model: ModelProto) -> ModelProto:

@@ -1,9 +1,12 @@
-"""Real crops for parity and golden vectors: spread evenly over the validation split, already resized."""
+"""Real crops for parity and golden vectors: spread evenly over a split, already resized; and what is to be read of them, in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,6 +15,8 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest
 
+BATCH = 64
+T = TypeVar("T")
 SPLITS = ("validation", "test", "train")  # the first that has rows
 
 
@@ -39,6 +44,17 @@ def spread_crops(
             crops.extend(_to_array(value.as_py(), pixels) for value in column)
         first += shard.rows
     return crops
+
+
+def batches_of(crops: Sequence[np.ndarray], pixels: PixelContract) -> list[np.ndarray]:
+    """Return resized crops as the model's input, a batch at a time."""
+    return [pixels.batch(list(crops[i : i + BATCH])) for i in range(0, len(crops), BATCH)]
+
+
+def on_all_cores(run: Callable[[np.ndarray], T], batches_NCHW: Sequence[np.ndarray]) -> list[T]:
+    """Return what `run` gives for each batch, in order; a session of one thread is asked by as many threads as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(run, batches_NCHW))
 
 
 def _to_array(data: bytes, pixels: PixelContract) -> np.ndarray:

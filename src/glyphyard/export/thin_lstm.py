@@ -14,6 +14,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from glyphyard.edge.session import OnnxSession
+from glyphyard.export.crops import on_all_cores
 
 GATES = 4
 RIDGE = 1e-6  # keeps the covariance of states that never change invertible
@@ -157,7 +158,7 @@ def _states(model: ModelProto, output: str, batches_NCHW: Sequence[np.ndarray]) 
     shown.CopyFrom(model)
     shown.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, None))
     session, name = OnnxSession(shown.SerializeToString(), "model.onnx"), model.graph.input[0].name
-    return np.concatenate([session.run_all({name: batch})[output] for batch in batches_NCHW], axis=2)
+    return np.concatenate(on_all_cores(lambda batch: session.run_all({name: batch})[output], batches_NCHW), axis=2)
 
 
 def _hidden(lstm: NodeProto) -> int:

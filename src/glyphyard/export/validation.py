@@ -22,12 +22,12 @@ from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest
 from glyphyard.core.text_metrics import edit_distance
 from glyphyard.edge.manifest import NGRAM
+from glyphyard.export.crops import batches_of, on_all_cores
 from glyphyard.export.parity import Runner
 from glyphyard.recipe.run import ExportConfig
 
 MOST_ROWS = 1000  # more would take minutes and change the third digit
 BEAM_ROWS = 200  # beam search is slow, and is tried with every pair of the grid
-BATCH = 64
 WEIGHTS, BONUSES = (0.15, 0.3, 0.5, 0.7), (0.0, 0.5, 1.0)
 
 
@@ -55,7 +55,7 @@ def learn_from_data(
         return Learnt()
     crops, texts = _sample(dataset, manifest, pixels, MOST_ROWS)
     truths = [alphabet.canonical(text) for text in texts]
-    logits = np.concatenate([run(pixels.batch(crops[i : i + BATCH])) for i in range(0, len(crops), BATCH)], axis=1)
+    logits = np.concatenate(on_all_cores(run, batches_of(crops, pixels)), axis=1)
     calibration = _calibration(logits, truths, alphabet, decode, say) if config.calibrate else None
     if not config.ngram or not _rows(manifest, "train"):
         return Learnt(calibration)

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.base import Task
-from glyphyard.tasks.recognition.task import Recognition
-from glyphyard.tasks.segmentation.task import Segmentation
-from glyphyard.tasks.super_resolution.task import SuperResolution
 
-TASKS: dict[str, Callable[[Recipe], Task]] = {
-    "recognition": Recognition,
-    "super_resolution": SuperResolution,
-    "segmentation": Segmentation,
-}
+TASKS = {"recognition": "Recognition", "super_resolution": "SuperResolution", "segmentation": "Segmentation"}
 
 
 def task_of(recipe: Recipe) -> Task:
-    """Return the recipe's task."""
-    return TASKS[recipe.task](recipe)
+    """Return the recipe's task; only its own room is imported (one brings torchvision, seconds of it)."""
+    task: Task = getattr(import_module(f"glyphyard.tasks.{recipe.task}.task"), TASKS[recipe.task])(recipe)
+    return task
