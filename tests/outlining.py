@@ -6,11 +6,11 @@ import csv
 import json
 from functools import lru_cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import cv2
 import numpy as np
+from made_once import made_once
 
 from glyphyard.core.capacity import Capacity
 from glyphyard.core.records import CheckpointRecord
@@ -59,7 +59,8 @@ def outlining_recipe(stages: list[dict[str, Any]] | None = None, model: dict[str
 @lru_cache
 def prepared() -> Path:
     """Return the folder of the recipe's dataset, made once."""
-    return prepare_outlines(outlining_recipe().dataset, Capacity(100), Path(mkdtemp(prefix="outlining-")))
+    store = made_once("outlines", lambda folder: prepare_outlines(outlining_recipe().dataset, Capacity(100), folder))
+    return next(store.glob("datasets/*/manifest.json")).parent
 
 
 def train(folder: Path, recipe: Recipe | None = None, watch: Watch | None = None, **job: Any) -> CheckpointRecord:
@@ -70,10 +71,13 @@ def train(folder: Path, recipe: Recipe | None = None, watch: Watch | None = None
 @lru_cache
 def bundle(classes: str = "alphabet") -> Path:
     """Return a bundle of two steps of training, made once."""
-    recipe, folder = outlining_recipe(model={"classes": classes}), Path(mkdtemp(prefix=f"outlining-{classes}-"))
-    train(folder, recipe)
-    export_segmenter(recipe, folder / "stage" / "best.pt", prepared(), folder / "bundle", say=lambda line: None)
-    return folder / "bundle"
+
+    def make(folder: Path) -> None:
+        recipe = outlining_recipe(model={"classes": classes})
+        train(folder, recipe)
+        export_segmenter(recipe, folder / "stage" / "best.pt", prepared(), folder / "bundle", say=lambda line: None)
+
+    return made_once(f"segmenter-{classes}", make) / "bundle"
 
 
 def write_plates(folder: Path, count: int, seed: int = 5, texts: list[int] | None = None) -> list[str]:

@@ -329,7 +329,13 @@ def test_a_killed_driver_loses_nothing(ray_session: None, finished: Path, tmp_pa
     environment = os.environ | {"RAY_ADDRESS": ray.get_runtime_context().gcs_address, "RAY_AUTH_MODE": "token"}
     store = tmp_path / "store"
     shutil.copytree(finished.parent / "datasets", store / "datasets")  # the same data, prepared already
-    sizes = ["recipe.stages.main.epochs=8", "asha={grace_epochs: 4, reduction_factor: 2}", "budget.trials=2", "concurrency=1"]
+    sizes = [
+        "recipe.stages.main.epochs=8",
+        "asha={grace_epochs: 4, reduction_factor: 2}",
+        "budget.trials=2",
+        "concurrency=1",
+        "confirm.top_k=1",
+    ]
     settings = [argument for override in [*FASTER, *sizes] for argument in ("--set", override)]
     command = [sys.executable, "-m", "glyphyard.cli.main", "sweep", str(TINY), "--store", str(store), *settings]
     with (tmp_path / "first.log").open("w") as log:
