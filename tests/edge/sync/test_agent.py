@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from fakes.sync_world import World
 from glyphyard.edge.engines import Unready
 from glyphyard.edge.queue import DAY_S, LabelQueue
 from glyphyard.edge.sync.config import Credentials
+from glyphyard.edge.sync.engines import HALF_S, Engines
 from glyphyard.edge.sync.state import ATTEMPTS
 from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest
 
@@ -216,17 +216,24 @@ def test_engines_that_somebody_may_read_with_stay(world: World) -> None:
     shutil.rmtree(world.root / "versions" / world.keys[2])
     (world.root / "engines" / "onnxruntime").mkdir()
     (world.root / "engines" / "timing-10.3.0-orin.cache").write_bytes(b"")
-    for half, age_s in ((".0123456789abcdef.fresh.tmp", 3_600), (".0123456789abcdef.cut.tmp", 200_000)):
-        (world.root / "engines" / half).mkdir()
-        os.utime(world.root / "engines" / half, times=(time.time() - age_s,) * 2)
+    (world.root / "engines" / ".0123456789abcdef.somebody-builds.tmp").mkdir()
     (world.root / "state.json").unlink()
     world.registry.faults.status = 500
     world.poll()
     assert all(world.whole_engine(key) for key in world.keys[:2])
     assert judged.exists()
     left = set(os.listdir(world.root / "engines"))
-    assert {"onnxruntime", "timing-10.3.0-orin.cache", ".0123456789abcdef.fresh.tmp"} <= left
-    assert ".0123456789abcdef.cut.tmp" not in left, "what a power cut left of a build"
+    assert {"onnxruntime", "timing-10.3.0-orin.cache", ".0123456789abcdef.somebody-builds.tmp"} <= left
+
+
+def test_what_a_power_cut_left_of_a_build_goes_after_a_day(world: World) -> None:
+    agent, clock = world.agent(), iter((0.0, HALF_S, HALF_S + 1))
+    engines = Engines(agent.shelf, agent.state, world.trial, print, lambda: next(clock))
+    half = engines.folder / ".0123456789abcdef.cut.tmp"
+    half.mkdir(parents=True)
+    for there in (True, True, False):
+        engines.sweep()
+        assert half.exists() == there
 
 
 @pytest.mark.parametrize(("baseline", "serves"), [("empty", None), ("one", 1)])

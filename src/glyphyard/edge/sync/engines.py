@@ -30,7 +30,8 @@ class NoEngine(StepFailed):
 class Engines:
     """Looks after `root/engines`, where the trial builds and the service reads."""
 
-    def __init__(self, shelf: Shelf, state: SyncState, trial: Trial, say: Say) -> None:
+    def __init__(self, shelf: Shelf, state: SyncState, trial: Trial, say: Say, now: Callable[[], float] = time.monotonic) -> None:
+        self._now, self._seen = now, dict[str, float]()
         self.folder, self._shelf, self._state, self._trial, self._say = shelf.root / "engines", shelf, state, trial, say
 
     def refresh(self, key: str, request: TrialRequest) -> bool:
@@ -71,10 +72,15 @@ class Engines:
         named = {engine for key, engine in self._state.engines.items() if key not in bad}
         with suppress(OSError):  # e.g. a person's own: what cannot be tidied up keeps no model from this device
             for path in sorted(self.folder.iterdir()):
-                half = HALF.fullmatch(path.name) and time.time() - path.stat().st_mtime > HALF_S
+                half = HALF.fullmatch(path.name) and self._lain(path.name) > HALF_S
                 unread = NAME.fullmatch(path.name) and path.name not in named and not self._wanted(path, bad)
                 if half or unread:
                     disk.remove(path)
+
+    def _lain(self, name: str) -> float:
+        """Return for how many seconds this agent has seen a name; the wall clock jumps on such devices."""
+        now = self._now()
+        return now - self._seen.setdefault(name, now)
 
     def _wanted(self, path: Path, bad: set[str]) -> bool:
         """True for an engine that no version names yet, but may: the state was lost, or a person had it judged in advance."""
