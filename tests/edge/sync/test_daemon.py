@@ -6,6 +6,7 @@ import ast
 import configparser
 import json
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -208,6 +209,14 @@ def test_the_unit_runs_what_the_package_installs() -> None:
     assert command[1:] == ["--config", str(daemon.CONFIG)]
     assert unit["Service"]["Restart"] == "always"
     assert not any(word in unit["Service"]["ExecStart"].lower() for word in ("password", "token"))
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    unit = (SOURCES / "glyphyard-sync.service").read_text()
+    (tmp_path / "glyphyard-sync.service").write_text(unit.replace("/opt/glyphyard/bin/glyphyard-sync", sys.executable))
+    done = subprocess.run(["systemd-analyze", "verify", tmp_path / "glyphyard-sync.service"], capture_output=True, text=True)
+    assert "glyphyard-sync" not in done.stderr, "what it says of other units is none of ours"
 
 
 def test_the_agent_needs_no_more_than_a_device_has() -> None:
