@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from glyphyard.cli.main import main
 from glyphyard.cluster.tune import Wait
 from glyphyard.core.errors import BadInput, ExitCode, StepFailed
 from glyphyard.core.files import read_json, sha256_file
@@ -132,6 +133,16 @@ def test_a_metric_that_is_never_reported_and_a_wrong_direction_are_refused(tmp_p
         with pytest.raises(BadInput, match=words):
             new_sweep(load_sweep(TINY, [*HERE, override]), tmp_path / "store")
         assert not (tmp_path / "store").exists()
+
+
+def test_a_sweep_whose_data_are_refused_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels.txt").write_text("a.png\tAB1\nb.png\tAB2\n")
+    settings = [argument for override in HERE if "synthetic" not in override for argument in ("--set", override)]
+    with pytest.raises(SystemExit) as stopped:
+        main(["sweep", str(TINY), "--labels", str(tmp_path / "labels.txt"), "--store", str(tmp_path / "store"), *settings])
+    assert stopped.value.code == ExitCode.BAD_INPUT
+    assert "missing_image" in capsys.readouterr().err
+    assert not list((tmp_path / "store").glob("tiny*"))
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -45,6 +46,7 @@ def sweep(
         sweep_file, resume = Path(resume), LATEST
     if sweep_file is None and resume is None:
         raise click.UsageError("give a SWEEP.yaml, or --resume SWEEP_FOLDER")
+    from glyphyard.pipeline.store import worth_keeping
     from glyphyard.pipeline.sweep import new_sweep, open_sweep, run_sweep, sweep_of
     from glyphyard.recipe.sweep_load import load_sweep
 
@@ -54,7 +56,8 @@ def sweep(
     screen = console(stderr=as_json)
     screen.print(f"sweep: {folder}", highlight=False, soft_wrap=True, markup=False)
     try:
-        outcome = run_sweep(loaded or sweep_of(folder), folder, screen, started)
+        with nullcontext() if resume else worth_keeping(folder):
+            outcome = run_sweep(loaded or sweep_of(folder), folder, screen, started)
     except KeyboardInterrupt:
         click.echo(f"glyphyard: interrupted; `glyphyard sweep --resume {folder}` goes on where it stopped", err=True)
         return 130
