@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import cv2
 import pytest
 from handmade import drawn, png, write_bundle
 from rich.console import Console
@@ -39,6 +42,16 @@ def predict(capsys: Captured, *arguments: str | Path) -> tuple[int, str, str]:
         run_main(["predict", *map(str, arguments)])
     captured = capsys.readouterr()
     return int(stopped.value.code or 0), captured.out, captured.err
+
+
+def test_of_a_damaged_image_only_our_own_line_is_seen(bundle: Path, tmp_path: Path) -> None:
+    whole = bytes(cv2.imencode(".tiff", drawn("AB1"))[1])
+    (tmp_path / "half.tiff").write_bytes(whole[: len(whole) // 2])
+    command = [sys.executable, "-m", "glyphyard.cli.main", "predict", str(bundle), str(tmp_path / "half.tiff")]
+    done = subprocess.run(command, capture_output=True, text=True)  # OpenCV's own lines go around Python's standard error
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert row["error"]
+    assert "opencv" not in done.stderr.lower()
 
 
 def test_one_image_is_a_line_on_the_screen(capsys: Captured, bundle: Path, crops: Path) -> None:

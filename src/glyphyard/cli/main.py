@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -68,6 +69,7 @@ def glyphyard() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a verb and exit: 0 pass, 1 gate failed, 2 bad input, 3 insufficient data, 4 a step failed."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # of an image that it cannot read we say it ourselves, in one line
     try:
         result: Any = glyphyard.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except GlyphyardError as error:
