@@ -12,16 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glyphyard.core.errors import BadInput
+from glyphyard.core.errors import BadInput, GlyphyardError
 
 
 @contextmanager
-def writing(path: Path, remedy: str = "free some space or choose another folder") -> Iterator[None]:
-    """Turn an `OSError` while something is written to `path` (a full disk) into a `BadInput` of one line."""
+def writing(
+    path: Path, remedy: str = "free some space or choose another folder", failure: type[GlyphyardError] = BadInput
+) -> Iterator[None]:
+    """Turn an `OSError` while something is written to `path` (a full disk) into a `failure` of one line."""
     try:
         yield
     except OSError as error:
-        raise BadInput(str(path), f"cannot be written ({error.strerror or error})", remedy) from error
+        raise failure(str(path), f"cannot be written ({error.strerror or error})", remedy) from error
 
 
 @contextmanager

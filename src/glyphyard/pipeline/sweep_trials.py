@@ -125,7 +125,7 @@ class SweepTrials:
             return str(error)
         width = recipe.dataset.image.width
         if recipe.model.capacity(width) != self.sweep.base.model.capacity(width):
-            return "these values change which texts there is room for, so which the data would have to be audited anew"
+            return "these values change which texts there is room for, so the data would have to be audited anew"
         make_folder(folder)
         if not (folder / "recipe.json").is_file():
             write_json(folder / "recipe.json", recipe.to_json())

@@ -7,16 +7,16 @@ from typing import Any
 import torch
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import make_folder, sha256_file
+from glyphyard.core.files import make_folder
 from glyphyard.core.records import CheckpointRecord, DatasetManifest
 from glyphyard.data.page_rows import read_rows
 from glyphyard.nn.yolo import open_ultralytics
 from glyphyard.training.checkpoint import State, check_fingerprints, load_state
 from glyphyard.training.detector_metrics import BETTER
 from glyphyard.training.job import StageJob
-from glyphyard.training.loop import Position
+from glyphyard.training.position import Position
 from glyphyard.training.ranks import Ranks
-from glyphyard.training.selection import Standing, check_names
+from glyphyard.training.selection import check_names
 from glyphyard.training.start import state_to_go_on
 from glyphyard.training.watch import FolderWatch, Watch, Watches
 
@@ -46,8 +46,7 @@ def train_detector(job: StageJob, ranks: Ranks, watch: Watch | None = None) -> C
         "workers": ranks.world,
     }
     state = _state(job, ranks, fingerprints, len(pages["train"]))
-    told = state["position"] if state else {}
-    position = Position(**{**told, "standing": Standing(**told.get("standing", {}))})
+    position = Position.of(state["position"]) if state else Position()
     stage = DetectorStage(job, ranks, watched, manifest.classes, pages, fingerprints, state, position)
     if not position.stopped:
         watched.started(position.epoch + 1)
@@ -79,23 +78,10 @@ def _state(job: StageJob, ranks: Ranks, fingerprints: dict[str, Any], rows: int)
 
 
 def _record(job: StageJob, ranks: Ranks, watch: Watch, position: Position, fingerprints: dict[str, Any]) -> CheckpointRecord:
-    standing = position.standing
-    if not standing.best_epoch:
+    if not position.standing.best_epoch:
         problem = f"no validation gave a {job.stage.select}"
         raise StepFailed(f"stage `{job.stage.name}`", problem, "check that the validation split has pages with boxes")
     ranks.barrier()  # rank 0 wrote the file
-    own = CheckpointRecord(
-        stage=job.stage.name,
-        path=str(job.best),
-        sha256=sha256_file(job.best),
-        parent=str(job.parent) if job.parent else None,
-        recipe_fingerprint=str(fingerprints["recipe"]),
-        dataset_fingerprint=str(fingerprints["dataset"]),
-        epoch=standing.best_epoch,
-        metrics=standing.best,
-        seconds=round(position.seconds, 3),
-        stopped=position.stopped,
-    )
-    record: CheckpointRecord = ranks.gather(own)[0]  # each rank has its own clock
+    record: CheckpointRecord = ranks.gather(position.record(job, fingerprints))[0]  # each rank has its own clock
     watch.ended(record)
     return record

@@ -30,11 +30,10 @@ from glyphyard.training.detector_arguments import arguments_of
 from glyphyard.training.detector_data import PageDataset
 from glyphyard.training.detector_metrics import BETTER, look, validation_metrics
 from glyphyard.training.job import StageJob
-from glyphyard.training.loop import Position
+from glyphyard.training.position import Length, Position
 from glyphyard.training.ranks import Ranks
-from glyphyard.training.schedule import lr_factor
 from glyphyard.training.seeds import derive
-from glyphyard.training.selection import crossed, without_nan
+from glyphyard.training.selection import without_nan
 from glyphyard.training.start import check_optimizer
 from glyphyard.training.watch import TICK_S, EpochRow, Tick, Watch
 
@@ -155,20 +154,16 @@ class DetectorStage(DetectionTrainer):
         self._oom_retries = 3  # ultralytics would otherwise go on with half the recipe's batch
 
     def _before_batch(self) -> None:
-        done = self.position.steps / self._total_steps()
+        length = self._length()
+        done = self.position.steps / length.steps
         self.args.box, self.args.cls, self.args.dfl = (
             {wanted.term: wanted.weight_at(done) for wanted in self.stage.losses}.get(term, 0.0) for term in ("box", "cls", "dfl")
         )
         for group in self.optimizer.param_groups:
-            group["lr"] = self._lr()
+            group["lr"] = self.position.lr(self.stage, length)
 
-    def _lr(self) -> float:
-        per_epoch, drops = len(self.train_loader), self.position.standing.drops
-        factor = lr_factor(self.stage.schedule, self.position.steps, self._total_steps(), per_epoch, drops)
-        return self.stage.lr * self.stage.finetune_lr * factor
-
-    def _total_steps(self) -> int:
-        return len(self.train_loader) * self.epochs
+    def _length(self) -> Length:
+        return Length(len(self.train_loader) * self.epochs, len(self.train_loader))
 
     def optimizer_step(self) -> None:
         """Clip as the stage says, step, and follow with the average."""
@@ -222,27 +217,14 @@ class DetectorStage(DetectionTrainer):
         measured = {name: math.nan if value is None else value for name, value in position.latest.items()}
         due = "map" in (self.metrics or {})
         position.epoch, position.step = position.epoch + 1, 0
-        is_best = due and self._judge(measured)
-        if position.epoch >= self.epochs and not position.stopped:
+        if position.epoch >= self.epochs:
             position.stopped = "finished"
+        is_best = due and position.judge(self.stage, BETTER, measured)[0]  # law: no guard of a detector asks to go back
         self.watch.epoch_ended(row)
         if self.ranks.rank == 0:
             kept = [self.job.epoch(position.epoch)] if self.stage.keep_epochs else []
             save_state(self._state(), *([self.job.best] if is_best else []), self.job.last, *kept)
         self.stop = bool(position.stopped)
-
-    def _judge(self, metrics: dict[str, float]) -> bool:
-        position, standing = self.position, self.position.standing
-        guard, why = crossed(self.stage.guards, metrics, standing.best, BETTER) or (None, "")
-        if guard and guard.action == "fail":
-            where = f"stage `{self.stage.name}`, epoch {position.epoch}"
-            raise StepFailed(where, f"a guard failed: {why}", "look at metrics.jsonl")
-        is_best = standing.judge(self.stage, BETTER, metrics, position.epoch)
-        if guard:
-            position.stopped = f"guard: {why}"
-        elif standing.out_of_patience(self.stage) and position.epoch < self.epochs:
-            position.stopped = f"early stop: {self.stage.select} has not improved for {standing.stale} validations"
-        return is_best
 
     def _row(self) -> EpochRow:
         position, seconds = self.position, time.monotonic() - self.epoch_started_s
@@ -268,21 +250,9 @@ class DetectorStage(DetectionTrainer):
         return round(self.position.step * self.stage.batch_size / seconds, 2) if seconds > 0 else None
 
     def _tick(self, phase: str) -> Tick:
-        position, rate = self.position, self._rate()
-        left = (self._total_steps() - position.steps) * self.stage.batch_size
-        return Tick(
-            phase=phase,
-            stage=self.stage.name,
-            epoch=min(self.epoch + 1, self.epochs),
-            epochs=self.epochs,
-            step=position.step,
-            steps=len(self.train_loader),
-            loss=without_nan(sum(float(v) for v in self.tloss.values())) if self.tloss else None,
-            lr=self.optimizer.param_groups[0]["lr"],
-            crops_per_s=rate,
-            eta_s=round(left / rate, 1) if rate else None,
-            metrics=position.latest,
-        )
+        loss = without_nan(sum(float(v) for v in self.tloss.values())) if self.tloss else None
+        lr = self.optimizer.param_groups[0]["lr"]
+        return self.position.tick(phase, self.stage, self._length(), loss=loss, lr=lr, rate=self._rate())
 
     def _state(self) -> State:
         def named(network: nn.Module) -> dict[str, Tensor]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import make_folder, sha256_file
+from glyphyard.core.files import make_folder
 from glyphyard.core.records import CheckpointRecord
 from glyphyard.tasks.base import Task
 from glyphyard.tasks.catalogue import task_of
@@ -18,31 +18,15 @@ from glyphyard.training.checkpoint import State, check_fingerprints, load_state,
 from glyphyard.training.ingest import Ingest, open_ingest
 from glyphyard.training.job import StageJob
 from glyphyard.training.learner import Learner, Step
+from glyphyard.training.position import Length, Position
 from glyphyard.training.ranks import Ranks
-from glyphyard.training.schedule import lr_factor
-from glyphyard.training.selection import Standing, check_names, crossed, without_nan
+from glyphyard.training.selection import check_names, without_nan
 from glyphyard.training.start import state_to_go_on
 from glyphyard.training.watch import TICK_S, EpochRow, FolderWatch, Tick, Watch, Watches
 
 CHECK_EVERY_STEPS = 20  # on a GPU: looking at a number waits for the device
 
 IngestMaker = Callable[[StageJob, Task, Ranks], Ingest]
-
-
-@dataclass
-class Position:
-    """Where a stage is: `epoch` epochs and `step` steps of the next one are done, `steps` in all."""
-
-    epoch: int = 0
-    step: int = 0
-    steps: int = 0
-    loss_sum: float = 0.0  # of the running epoch
-    term_sums: dict[str, float] = field(default_factory=dict)  # of the running epoch, by term
-    epoch_s: float = 0.0  # training time of the running epoch
-    seconds: float = 0.0  # of the whole stage, over all its runs
-    stopped: str = ""  # why it ended; empty while it has not
-    latest: dict[str, float | None] = field(default_factory=dict)  # metrics of the last validation
-    standing: Standing = field(default_factory=Standing)
 
 
 def train_stage(
@@ -74,10 +58,10 @@ class Loop:
             "stage": self.stage.name,
             "workers": ranks.world,
         }
-        self.total_steps = self.stage.steps or (self.stage.epochs or 1) * self.ingest.steps_per_epoch
+        per_epoch = self.ingest.steps_per_epoch
+        self.length = Length(self.stage.steps or (self.stage.epochs or 1) * per_epoch, per_epoch)
         self.position = self._resumed()
         self.learner.ready()
-        self.epochs = -(-self.total_steps // self.ingest.steps_per_epoch)
         self.saved_s = self.ticked_s = time.monotonic()
 
     def run(self) -> CheckpointRecord:
@@ -103,14 +87,13 @@ class Loop:
             check_fingerprints(state["fingerprints"], self.fingerprints, str(where))
         elif self.stage.start == "resume" and self.job.parent is not None:
             where, lead = self.job.parent, self.ranks.rank == 0
-            state = state_to_go_on(self.job, self.fingerprints, self.ingest.steps_per_epoch, self.total_steps, lead)
+            state = state_to_go_on(self.job, self.fingerprints, self.length.steps_per_epoch, self.length.steps, lead)
         else:
             return Position()
         self.learner.restore(state, str(where))
         if self.miner is not None:
             self.miner.restore(state["miner"])
-        told = state["position"]
-        position = Position(**{**told, "standing": Standing(**told["standing"])})
+        position = Position.of(state["position"])
         position.seconds += position.epoch_s  # of the epoch that was cut off
         return position
 
@@ -121,10 +104,10 @@ class Loop:
         terms = {wanted.term: torch.zeros_like(losses) for wanted in self.stage.losses}
         self.learner.start_epoch()
         for rows in self.ingest.train(position.epoch, position.step):
-            if position.steps >= self.total_steps:
+            if position.steps >= self.length.steps:
                 break
-            lr = self._lr()
-            step = self.learner.step(rows, position.steps, self.total_steps, lr)
+            lr = position.lr(self.stage, self.length)
+            step = self.learner.step(rows, position.steps, self.length.steps, lr)
             losses += step.loss
             for name, value in step.terms.items():
                 terms[name] += value
@@ -152,16 +135,8 @@ class Loop:
         for ids, misread in self.ranks.gather((step.ids.tolist(), step.misread.tolist())):
             self.miner.note(torch.tensor(ids), torch.tensor(misread))
 
-    def _lr(self) -> float:
-        drops = self.position.standing.drops
-        return (
-            self.stage.lr
-            * self.stage.finetune_lr
-            * lr_factor(self.stage.schedule, self.position.steps, self.total_steps, self.ingest.steps_per_epoch, drops)
-        )
-
     def _epoch_is_over(self) -> bool:
-        return self.position.step >= self.ingest.steps_per_epoch or self.position.steps >= self.total_steps
+        return self.position.step >= self.length.steps_per_epoch or self.position.steps >= self.length.steps
 
     def _check(self, norm: Tensor, lr: float) -> None:
         # The norm is the same on all ranks, and NaN if any rank's loss was, so all of them stop here together.
@@ -183,7 +158,7 @@ class Loop:
             self.saved_s = time.monotonic()
 
     def _is_due(self) -> bool:
-        return (self.position.epoch + 1) % self.stage.validate_every_epochs == 0 or self.position.steps >= self.total_steps
+        return (self.position.epoch + 1) % self.stage.validate_every_epochs == 0 or self.position.steps >= self.length.steps
 
     def _validate(self) -> dict[str, float]:
         self.watch.ticked(self._tick("validate", None, self.position.loss_sum / max(1, self.position.step)))
@@ -196,7 +171,7 @@ class Loop:
         position.term_sums = {}
         if self.miner is not None:
             self.miner.end_epoch(position.epoch)
-        if position.steps >= self.total_steps:
+        if position.steps >= self.length.steps:
             position.stopped = "finished"
         is_best = metrics is not None and self._judge(metrics)
         # First the line, then the state: a line without its state is taken back on resume, the other way round it would be lost.
@@ -208,21 +183,9 @@ class Loop:
 
     def _judge(self, metrics: dict[str, float]) -> bool:
         """Say whether a validation is the best so far, and do what guards and patience ask for."""
-        position, standing = self.position, self.position.standing
-        position.latest = {name: without_nan(value) for name, value in metrics.items()}
-        guard, why = crossed(self.stage.guards, metrics, standing.best, self.metric_names) or (None, "")
-        if guard and guard.action == "fail":
-            raise StepFailed(
-                f"stage `{self.stage.name}`, epoch {position.epoch}", f"a guard failed: {why}", "look at metrics.jsonl"
-            )
-        if guard and guard.action == "rollback":
-            self._roll_back(why)
-            return False
-        is_best = standing.judge(self.stage, self.metric_names, metrics, position.epoch)
-        if guard:
-            position.stopped = f"guard: {why}"
-        elif standing.out_of_patience(self.stage) and not position.stopped:
-            position.stopped = f"early stop: {self.stage.select} has not improved for {standing.stale} validations"
+        is_best, back = self.position.judge(self.stage, self.metric_names, metrics)
+        if back:
+            self._roll_back(back)
         return is_best
 
     def _may_come_back_to_its_start(self) -> bool:
@@ -270,23 +233,7 @@ class Loop:
         return round(rows / self.position.epoch_s, 1) if self.position.epoch_s else None
 
     def _tick(self, phase: str, lr: float | None, loss: float | None) -> Tick:
-        position, rate, latest = self.position, self._rate(), self.position.latest
-        left = (self.total_steps - position.steps) * self.stage.batch_size
-        return Tick(
-            phase=phase,
-            stage=self.stage.name,
-            epoch=min(position.epoch + 1, self.epochs),
-            epochs=self.epochs,
-            step=position.step,
-            steps=self.ingest.steps_per_epoch,
-            loss=loss,
-            lr=lr,
-            cer=latest.get("cer"),
-            exact_match=latest.get("exact_match"),
-            crops_per_s=rate,
-            eta_s=round(left / rate, 1) if rate else None,
-            metrics=latest,
-        )
+        return self.position.tick(phase, self.stage, self.length, loss=loss, lr=lr, rate=self._rate())
 
     def _state(self) -> State:
         mined = {"miner": self.miner.state()} if self.miner is not None else {}
@@ -297,25 +244,10 @@ class Loop:
             problem = f"no validation gave a {self.stage.select}"
             raise StepFailed(f"stage `{self.stage.name}`", problem, "check that the validation split has rows")
         self.watch.ticked(self._tick("done", None, None))
-        record = self.ranks.gather(self._record() if self.ranks.rank == 0 else None)[0]
+        record = self.ranks.gather(self.position.record(self.job, self.fingerprints) if self.ranks.rank == 0 else None)[0]
         assert record is not None  # rank 0 made it
         self.watch.ended(record)
         return record
-
-    def _record(self) -> CheckpointRecord:
-        standing = self.position.standing
-        return CheckpointRecord(
-            stage=self.stage.name,
-            path=str(self.job.best),
-            sha256=sha256_file(self.job.best),
-            parent=str(self.job.parent) if self.job.parent else None,
-            recipe_fingerprint=str(self.fingerprints["recipe"]),
-            dataset_fingerprint=str(self.fingerprints["dataset"]),
-            epoch=standing.best_epoch,
-            metrics=standing.best,
-            seconds=round(self.position.seconds, 3),
-            stopped=self.position.stopped,
-        )
 
 
 def check_stage(job: StageJob, task: Task, ranks: Ranks) -> None:

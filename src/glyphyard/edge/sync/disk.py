@@ -9,10 +9,11 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from glyphyard.core import files
 from glyphyard.core.errors import BadInput, StepFailed
 
 TEMPORARY = ".new-"  # names that begin so are never read, and are swept away at the next start
@@ -26,13 +27,9 @@ class Busy(StepFailed):
     """Another agent holds the lock."""
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> AbstractContextManager[None]:
     """Turn an `OSError` of the disk into a `DiskFailed` of one line, so that no one takes it for the network's."""
-    try:
-        yield
-    except OSError as error:
-        raise DiskFailed(str(path), f"cannot write ({error.strerror or error})", "free some space or check the disk") from error
+    return files.writing(path, "free some space or check the disk", DiskFailed)
 
 
 def sync_folder(folder: Path) -> None:
