@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glyphyard.core.alphabet import Alphabet
-from glyphyard.core.decoding import DECODERS, attention_decode
+from glyphyard.core.ctc import best_steps
+from glyphyard.core.decoding import DECODERS, attention_decode, decoder_of, step_reader_of
 
 ALPHABET = Alphabet("ABC")
 
@@ -42,6 +43,12 @@ def test_logits_and_log_probabilities_read_alike(seed: int, steps: int, shift: f
     for one, other in zip(attention_decode(values, ALPHABET), attention_decode(values + np.float32(shift), ALPHABET)):
         assert one.text == other.text
         assert one.confidence == pytest.approx(other.confidence, rel=1e-3)
+
+
+@pytest.mark.parametrize("method", DECODERS)
+def test_the_best_classes_alone_read_as_all_of_them(method: str) -> None:
+    values = np.random.default_rng(1).normal(size=(7, 20, 4)).astype(np.float32)
+    assert step_reader_of(method)(*best_steps(values), ALPHABET) == decoder_of(method)(values, ALPHABET)
 
 
 def test_a_decoder_takes_no_samples_as_well() -> None:

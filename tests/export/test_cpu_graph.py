@@ -16,14 +16,14 @@ from onnx import ModelProto
 from torch import Tensor, nn
 
 from glyphyard.core.agreement import difference
-from glyphyard.core.ctc import greedy_decode
+from glyphyard.core.ctc import best_steps, greedy_decode
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_bytes, write_json
 from glyphyard.edge import Bundle, Recognizer, open_engine
 from glyphyard.edge.bundle import Golden, pack_golden
 from glyphyard.edge.manifest import CPU_MODEL, MODEL, describe
 from glyphyard.edge.session import CPU_TOLERANCE, OnnxSession
-from glyphyard.export.cpu_graph import CpuFile, Crops, cpu_file, int8_lstms, quantised
+from glyphyard.export.cpu_graph import CpuFile, Crops, cpu_file, for_pixels, int8_lstms, quantised
 from glyphyard.export.onnx_graph import export_onnx, for_inference
 from glyphyard.export.thin_lstm import stack_of, stand_ins, thin_lstms
 from glyphyard.recipe.run import ExportConfig
@@ -124,6 +124,19 @@ def test_the_int8_graph_follows_fp32_at_every_batch(whole: ModelProto, batch: in
     assert np.abs(np.exp(expected) - np.exp(found)).mean() < 0.01
 
 
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_graph_of_pixels_says_what_numpy_would_of_the_other(whole: ModelProto, batch: int) -> None:
+    images = boards(batch, seed=6)
+    log_probs = runner(whole)(PIXELS.batch(images))
+    session = OnnxSession(for_pixels(whole).SerializeToString(), CPU_MODEL)
+    ids, best = session.steps(PIXELS.stack(images))
+    expected_ids, expected_best = best_steps(log_probs)
+    np.testing.assert_array_equal(ids, expected_ids)
+    np.testing.assert_allclose(best, expected_best, rtol=1e-4)
+    np.testing.assert_allclose(session.run(PIXELS.batch(images)), log_probs, atol=1e-5)
+    assert whole.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT  # the portable one is left as it is
+
+
 def test_units_that_repeat_others_leave_without_a_trace(echoing: ModelProto) -> None:
     batches = [PIXELS.batch(boards(60, seed=1))]
     thin = thin_lstms(echoing, batches, HIDDEN - 4)
@@ -211,6 +224,29 @@ def test_the_cpu_reads_with_its_file_and_others_with_the_portable_one(bundle: Pa
     assert isinstance(session, OnnxSession)
     assert session.file == CPU_MODEL
     assert Recognizer(bundle, session=session).file == CPU_MODEL
+
+
+def test_the_graphs_own_steps_read_as_its_log_probabilities_do(bundle: Path) -> None:
+    reader, images = Recognizer(bundle), boards(40, seed=4)
+    logits = OnnxSession.of(Bundle.open(bundle)).run(PIXELS.batch(images))
+    for found, expected in zip(reader.read_many(images), greedy_decode(logits, ALPHABET), strict=True):
+        assert found.text == expected.text
+        assert found.character_confidences == pytest.approx(expected.character_confidences, rel=1e-4)
+
+
+def test_a_file_for_cpus_of_another_make_is_refused(bundle: Path, echoing: ModelProto, tmp_path: Path) -> None:
+    bad = Path(shutil.copytree(bundle, tmp_path / "bad"))
+    (bad / CPU_MODEL).write_bytes(int8_lstms(echoing).SerializeToString())  # takes floats, says no steps
+    rehash(bad)
+    with pytest.raises(BadInput, match=r"model_cpu\.onnx.*uint8.*export it again"):
+        Recognizer(bad)
+    silent = for_pixels(echoing)
+    del silent.graph.output[1:]
+    (bad / CPU_MODEL).write_bytes(silent.SerializeToString())
+    rehash(bad)
+    with pytest.raises(BadInput, match=r"model_cpu\.onnx.*step_ids.*export it again"):
+        Recognizer(bad)
+    assert Recognizer(bad, portable=True).file == MODEL
 
 
 def test_a_reading_does_not_hang_on_its_neighbours(bundle: Path) -> None:

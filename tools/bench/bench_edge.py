@@ -7,21 +7,24 @@
 What is timed is what a bundle runs on a CPU: its model_cpu.onnx where it has one. How many LSTM units that file can spare, only a
 trained network says: without a run of the demo an untrained one is timed with all of them, which is said. All ratios are of
 medians, measured in turns; where a virtual machine's host took a core away in a turn of the threads, that turn is measured again, and
-how many were is said.
+how many were is said. What a machine's second core is worth is measured in the same turns, by two processes that share nothing: no
+threads can do more.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from stolen import Stolen
 
@@ -29,10 +32,11 @@ from glyphyard.edge import Bundle, Recognizer
 from glyphyard.edge.session import OnnxSession
 
 ROOT = Path(__file__).parents[2]
-CROPS, CALLS, TURNS, THREADS, THREAD_TURNS = 64, 400, 5, 8, 16
+CROPS, CALLS, TURNS, THREADS, THREAD_TURNS = 64, 400, 5, 8, 32
+TURN_S = 0.25
 CORES = 2
 MAY_BE_STOLEN = 0.02  # of the cores' time in a turn that counts
-MOST_TURNS = 5 * THREAD_TURNS
+MOST_TURNS = 3 * THREAD_TURNS
 
 
 def newest_demo() -> Path | None:
@@ -51,7 +55,7 @@ def untrained_bundle(folder: Path) -> Path:
     from glyphyard.edge.bundle import Golden, pack_golden
     from glyphyard.edge.manifest import CPU_MODEL, describe
     from glyphyard.export.bundle import for_inference_parts
-    from glyphyard.export.cpu_graph import int8_lstms
+    from glyphyard.export.cpu_graph import for_pixels, int8_lstms
     from glyphyard.export.onnx_graph import export_onnx
     from glyphyard.recipe.load import load_recipe
     from glyphyard.tasks.catalogue import task_of
@@ -69,7 +73,7 @@ def untrained_bundle(folder: Path) -> Path:
     golden = Golden(np.stack(crops), [r.text for r in decoder_of(spec.decode)(logits, alphabet)], logits)
     packed = {"model.onnx": data, "golden.npz": pack_golden(golden)}
     if recipe.export.cpu != "fp32":  # all units: which can go only a trained network says
-        packed[CPU_MODEL] = int8_lstms(model).SerializeToString(deterministic=True)
+        packed[CPU_MODEL] = for_pixels(int8_lstms(model)).SerializeToString(deterministic=True)
     files = {name: sha256_bytes(content) for name, content in packed.items()}
     for name, content in packed.items():
         (folder / name).write_bytes(content)
@@ -78,10 +82,17 @@ def untrained_bundle(folder: Path) -> Path:
 
 
 def plates(count: int) -> list[np.ndarray]:
-    """Return colour crops as a detector cuts them out: 60 to 220 pixels wide."""
+    """Return noise in colour as large as a detector cuts crops out: 60 to 220 pixels wide."""
     dice = np.random.default_rng(0)
     sizes = [(int(dice.integers(20, 80)), int(dice.integers(60, 220)), 3) for _ in range(count)]
     return [dice.integers(0, 256, size, dtype=np.uint8) for size in sizes]
+
+
+def cut_outs(images: np.ndarray, count: int) -> list[np.ndarray]:
+    """Return golden crops in colour and as large as a detector cuts them out."""
+    colour = [image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) for image in images]
+    sizes = [crop.shape[1::-1] for crop in plates(count)]
+    return [cv2.resize(colour[i % len(colour)], size) for i, size in enumerate(sizes)]
 
 
 def p50_ms(call: Callable[[], object], calls: int = CALLS) -> float:
@@ -98,55 +109,82 @@ def p50_ms(call: Callable[[], object], calls: int = CALLS) -> float:
 
 def parts_ms(bundle: Bundle, crops: list[np.ndarray]) -> dict[str, float]:
     """Return the median milliseconds of one crop: before the network, in it, after it."""
-    from glyphyard.core.decoding import decoder_of
+    from glyphyard.core.decoding import decoder_of, step_reader_of
 
-    session, decode, pixels = OnnxSession.of(bundle), decoder_of(bundle.manifest.decode.method), bundle.pixels
-    batch = pixels.batch([pixels.resize(crops[0])])
-    logits = session.run(batch)
+    session, pixels, method, alphabet = OnnxSession.of(bundle), bundle.pixels, bundle.manifest.decode.method, bundle.alphabet
+    before, network = (pixels.stack, session.steps) if session.takes_pixels else (pixels.batch, session.run)
     at = iter(range(10**9))
+
+    def after(given: Any) -> object:
+        return step_reader_of(method)(*given, alphabet) if session.takes_pixels else decoder_of(method)(given, alphabet)
+
+    batch = before([pixels.resize(crops[0])])
+    given = network(batch)
     return {
-        "before": p50_ms(lambda: pixels.batch([pixels.resize(crops[next(at) % len(crops)])])),
-        "network": p50_ms(lambda: session.run(batch)),
-        "after": p50_ms(lambda: decode(logits, bundle.alphabet)),
+        "before": p50_ms(lambda: before([pixels.resize(crops[next(at) % len(crops)])])),
+        "network": p50_ms(lambda: network(batch)),
+        "after": p50_ms(lambda: after(given)),
     }
 
 
 class ThreadRates(NamedTuple):
-    """Crops/s of one thread and of eight that share a recogniser, the median of the turns' ratios, and the turns left out."""
+    """Crops/s of one thread, of eight that share a recogniser, and of two processes; how many turns count and how many do not."""
 
     one: float
     many: float
-    ratio: float
+    apart: float
     turns: int
     left_out: int
 
 
-def thread_rates(recognizer: Recognizer, crops: list[np.ndarray], seconds: float = 0.5) -> ThreadRates:
-    """Measure in turns of `seconds`, one thread beside eight; what a host's other guests spoil is left out, unless they never rest."""
+def crops_per_s(recognizer: Recognizer, crops: list[np.ndarray], threads: int, seconds: float = TURN_S) -> float:
+    """Read crops for so many seconds, in threads that share the recogniser, and return how many a second."""
+    until = time.perf_counter() + seconds
 
-    def rate(threads: int) -> float:
-        until = time.perf_counter() + seconds
+    def read(start: int) -> int:
+        done = 0
+        while time.perf_counter() < until:
+            recognizer.read(crops[(start + done) % len(crops)])
+            done += 1
+        return done
 
-        def read(start: int) -> int:
-            done = 0
-            while time.perf_counter() < until:
-                recognizer.read(crops[(start + done) % len(crops)])
-                done += 1
-            return done
+    with ThreadPoolExecutor(threads) as pool:
+        started = time.perf_counter()
+        return sum(pool.map(read, range(threads))) / (time.perf_counter() - started)
 
-        with ThreadPoolExecutor(threads) as pool:
-            started = time.perf_counter()
-            return sum(pool.map(read, range(threads))) / (time.perf_counter() - started)
 
-    rate(THREADS)
-    quiet, spoilt = list[tuple[float, float]](), list[tuple[float, float]]()
-    while len(quiet) < THREAD_TURNS and len(quiet) + len(spoilt) < MOST_TURNS:
-        stolen = Stolen()
-        turn = rate(1), rate(THREADS)
-        (spoilt if stolen.share(CORES) > MAY_BE_STOLEN else quiet).append(turn)
+_alone: list[Recognizer] = []  # of a process of its own
+
+
+def open_alone(bundle: Path) -> None:
+    """Open a bundle in a process of its own, for `rate_alone`."""
+    _alone.append(Recognizer(bundle))
+
+
+def rate_alone(crops: list[np.ndarray]) -> float:
+    """Return the crops/s of this process's own recogniser in one thread."""
+    return crops_per_s(_alone[0], crops, 1)
+
+
+def thread_rates(bundle: Bundle, crops: list[np.ndarray]) -> ThreadRates:
+    """Measure one thread, eight, and two processes in turns; what a host's other guests spoil is left out, unless they never rest."""
+    recognizer, spawn = Recognizer(bundle), multiprocessing.get_context("spawn")
+    quiet, spoilt = list[tuple[float, ...]](), list[tuple[float, ...]]()
+    with ProcessPoolExecutor(CORES, spawn, open_alone, (bundle.folder,)) as pool:
+
+        def apart() -> float:
+            return sum(pool.map(rate_alone, [crops] * CORES))
+
+        rates = (lambda: crops_per_s(recognizer, crops, 1), lambda: crops_per_s(recognizer, crops, THREADS), apart)
+        for rate in rates:
+            rate()
+        while len(quiet) < THREAD_TURNS and len(quiet) + len(spoilt) < MOST_TURNS:
+            stolen, first = Stolen(), (len(quiet) + len(spoilt)) % len(rates)
+            found = {at % len(rates): rates[at % len(rates)]() for at in range(first, first + len(rates))}  # each first in turn
+            turn = tuple(found[at] for at in range(len(rates)))
+            (spoilt if stolen.share(CORES) > MAY_BE_STOLEN else quiet).append(turn)
     turns, left_out = (quiet, len(spoilt)) if len(quiet) >= TURNS else (quiet + spoilt, 0)
-    one, many = (statistics.median(column) for column in zip(*turns, strict=True))
-    return ThreadRates(one, many, statistics.median(many / one for one, many in turns), len(turns), left_out)
+    return ThreadRates(*(statistics.fmean(column) for column in zip(*turns, strict=True)), len(turns), left_out)
 
 
 def peer_run(path: Path) -> Callable[[], object]:
@@ -164,7 +202,8 @@ def peer_run(path: Path) -> Callable[[], object]:
 
 def measure(bundle: Path, peer: Path | None, say: Callable[[str], None] = print) -> dict[str, float]:
     """Print and return the ratios."""
-    opened, crops, ratios = Bundle.open(bundle), plates(CROPS), {}
+    opened, ratios = Bundle.open(bundle), {}
+    crops = cut_outs(opened.golden().images, CROPS)
     parts = parts_ms(opened, crops)
     rest = parts["before"] + parts["after"]
     ratios["rest"] = rest / (rest + parts["network"])
@@ -176,13 +215,15 @@ def measure(bundle: Path, peer: Path | None, say: Callable[[str], None] = print)
         say("edge: CRNN ÷ fast-plate-ocr cct_xs_v1: not measured, give --peer-onnx (wanted: at most 0.5)")
     else:
         session, portable = OnnxSession.of(opened), OnnxSession.of(opened, portable=True)
-        batch = opened.pixels.batch([opened.pixels.resize(crops[0])])
-        runs = (lambda: session.run(batch), lambda: portable.run(batch), peer_run(peer))
+        crop = [opened.pixels.resize(crops[0])]
+        batch, pixels = opened.pixels.batch(crop), opened.pixels.stack(crop)
+        mine = (lambda: session.steps(pixels)) if session.takes_pixels else (lambda: session.run(batch))
+        runs = (mine, lambda: portable.run(batch), peer_run(peer))
         turns = [[p50_ms(run) for run in runs] for _ in range(TURNS)]
-        mine, fp32, other = (statistics.median(column) for column in zip(*turns, strict=True))
-        ratios["peer"] = mine / other
+        ours, fp32, other = (statistics.median(column) for column in zip(*turns, strict=True))
+        ratios["peer"] = ours / other
         say(
-            f"edge: CRNN ({session.file}) {mine:.3f} ms ÷ {peer.name} {other:.3f} ms, one thread, batch 1 = {ratios['peer']:.2f} "
+            f"edge: CRNN ({session.file}) {ours:.3f} ms ÷ {peer.name} {other:.3f} ms, one thread, batch 1 = {ratios['peer']:.2f} "
             f"(wanted: at most 0.5; model.onnx {fp32:.3f} ms = {fp32 / other:.2f})"
         )
     cores = sorted(os.sched_getaffinity(0))
@@ -190,12 +231,14 @@ def measure(bundle: Path, peer: Path | None, say: Callable[[str], None] = print)
         say(f"edge: {THREADS} threads ÷ one: not measured, this process has one core (wanted: 1.7 on {CORES})")
         return ratios
     os.sched_setaffinity(0, cores[:CORES])
-    rates = thread_rates(Recognizer(opened), crops)
+    rates = thread_rates(opened, crops)
     os.sched_setaffinity(0, cores)
-    ratios["threads"] = rates.ratio
+    ratios["threads"], ratios["of_apart"] = rates.many / rates.one, rates.many / rates.apart
     say(
-        f"edge: {THREADS} threads {rates.many:.0f} crops/s ÷ one {rates.one:.0f} crops/s on {CORES} cores = {rates.ratio:.2f} "
-        f"(wanted: 1.7; {rates.turns} turns, {rates.left_out} more left out in which the host took over {MAY_BE_STOLEN:.0%} of the cores)"
+        f"edge: {THREADS} threads {rates.many:.0f} crops/s ÷ one {rates.one:.0f} crops/s on {CORES} cores = {ratios['threads']:.2f} "
+        f"(wanted: 1.7; two processes that share nothing: {rates.apart / rates.one:.2f}, of which the threads do "
+        f"{ratios['of_apart']:.0%}; {rates.turns} turns, {rates.left_out} more left out in which the host took over "
+        f"{MAY_BE_STOLEN:.0%} of the cores)"
     )
     return ratios
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Calibration(Record):
 
     def calibrated(self, readings: list[Reading]) -> list[Reading]:
         """Return the readings with calibrated confidences of their texts; their characters' stay as the network gave them."""
-        return [replace(reading, confidence=self.of(reading.confidence)) for reading in readings]
+        return [Reading(r.text, self.of(r.confidence), r.character_confidences) for r in readings]
 
 
 def fit_calibration(confidence: np.ndarray, exact: np.ndarray) -> Calibration | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import exp, log, prod
 
 import numpy as np
 
@@ -32,19 +32,27 @@ def greedy_decode(logits_TNC: np.ndarray, alphabet: Alphabet) -> list[Reading]:
     A character's confidence is the highest probability within its run of steps; an empty text's confidence is the
     geometric mean of its blanks, so that "nothing here" can be sure or unsure as well.
     """
+    return collapse(*best_steps(logits_TNC), alphabet)
+
+
+def best_steps(logits_TNC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each step's best class and its probability, (time, batch) both, of logits or log-probabilities."""
     logits_TNC = np.asarray(logits_TNC, dtype=np.float32)
-    ids_TN = logits_TNC.argmax(-1)
     # The best class's softmax alone: e⁰ over the sum, which spares a device dividing the other classes.
-    best_TN = 1 / np.exp(logits_TNC - logits_TNC.max(-1, keepdims=True)).sum(-1)
-    return [_collapse(ids_TN[:, n], best_TN[:, n], alphabet) for n in range(ids_TN.shape[1])]
+    return logits_TNC.argmax(-1), 1 / np.exp(logits_TNC - logits_TNC.max(-1, keepdims=True)).sum(-1)
 
 
-def _collapse(ids_T: np.ndarray, best_T: np.ndarray, alphabet: Alphabet) -> Reading:
+def collapse(ids_TN: np.ndarray, best_TN: np.ndarray, alphabet: Alphabet) -> list[Reading]:
+    """Read what `best_steps` gives, as `greedy_decode` does."""
     # Plain numbers: a plate has so few steps that NumPy's calls cost more than they save, and other threads wait for them.
+    return [_collapse(ids, best, alphabet) for ids, best in zip(ids_TN.T.tolist(), best_TN.T.tolist(), strict=True)]
+
+
+def _collapse(ids_T: list[int], best_T: list[float], alphabet: Alphabet) -> Reading:
     text: list[int] = []
     peaks: list[float] = []
     before = BLANK
-    for step, best in zip(ids_T.tolist(), best_T.tolist(), strict=True):
+    for step, best in zip(ids_T, best_T, strict=True):
         if step == before != BLANK:
             peaks[-1] = max(peaks[-1], best)
         elif step != BLANK:
@@ -52,5 +60,5 @@ def _collapse(ids_T: np.ndarray, best_T: np.ndarray, alphabet: Alphabet) -> Read
             peaks.append(best)
         before = step
     if not text:
-        return Reading("", float(np.exp(np.log(np.maximum(best_T, 1e-9)).mean())), ())
+        return Reading("", exp(sum(log(max(best, 1e-9)) for best in best_T) / len(best_T)), ())
     return Reading(alphabet.decode(text), prod(peaks), tuple(peaks))

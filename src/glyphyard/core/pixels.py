@@ -50,9 +50,12 @@ class PixelContract:
 
     def batch(self, images: list[np.ndarray]) -> np.ndarray:
         """Stack resized images into the network's input (N, channels, height, width), float32 in [0, 1]."""
-        stacked = np.stack(images)
-        stacked = stacked[:, None] if self.channels == 1 else stacked.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(stacked, dtype=np.float32) / np.float32(255)
+        return np.divide(self.stack(images), np.float32(255), dtype=np.float32)
+
+    def stack(self, images: list[np.ndarray]) -> np.ndarray:
+        """Stack resized images into (N, channels, height, width) as they are, uint8."""
+        stacked = images[0][None] if len(images) == 1 else np.stack(images)
+        return np.ascontiguousarray(stacked[:, None] if self.channels == 1 else stacked.transpose(0, 3, 1, 2))
 
 
 def _to_channels(image: np.ndarray, channels: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from glyphyard.core.agreement import difference
 from glyphyard.core.beam import grammar_decode
 from glyphyard.core.ctc import Reading
-from glyphyard.core.decoding import CTC, decoder_of
+from glyphyard.core.decoding import CTC, decoder_of, step_reader_of
 from glyphyard.core.errors import BadInput
 from glyphyard.core.grammar import Grammar, parse_grammar
 from glyphyard.core.ngram_beam import BeamSpec, ngram_decode
@@ -57,6 +57,7 @@ class Recognizer:
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self._decode = decoder_of(self.bundle.manifest.decode.method)
+        self._read_steps = step_reader_of(self.bundle.manifest.decode.method)
         self._grammar = self._grammar_of(layout)
         self._ngram = ngram_of(self.bundle, decode)
         if session is not None and (providers or threads):
@@ -112,10 +113,9 @@ class Recognizer:
         golden = self.bundle.golden()
         for start in range(0, len(golden.texts), REPLAY_BATCH):
             rows = slice(start, start + REPLAY_BATCH)
-            logits_TNC = self._logits(list(golden.images[rows]))
-            readings = self._decode(logits_TNC, self.bundle.alphabet)
+            readings = self._greedy(list(golden.images[rows]))
             if self.file == CPU_MODEL:
-                self._close_enough(golden.logits[:, rows], logits_TNC, start)
+                self._close_enough(golden.logits[:, rows], self._logits(list(golden.images[rows])), start)
             for i, (reading, expected) in enumerate(zip(readings, golden.texts[start:], strict=False), start):
                 if reading.text != expected:
                     where = f"{self.bundle.folder / GOLDEN}, crop {i}"
@@ -145,14 +145,19 @@ class Recognizer:
         return self.bundle.pixels.resize(image)
 
     def _read_resized(self, images: list[np.ndarray], grammar: Grammar | None) -> list[Reading]:
-        logits_TNC, alphabet, manifest = self._logits(images), self.bundle.alphabet, self.bundle.manifest
+        alphabet, manifest = self.bundle.alphabet, self.bundle.manifest
         if grammar is not None:
-            readings = grammar_decode(logits_TNC, alphabet, grammar)
+            readings = grammar_decode(self._logits(images), alphabet, grammar)
         elif self._ngram is not None:
-            readings = ngram_decode(logits_TNC, alphabet, self._ngram, manifest.beam or BeamSpec())
+            readings = ngram_decode(self._logits(images), alphabet, self._ngram, manifest.beam or BeamSpec())
         else:
-            readings = self._decode(logits_TNC, alphabet)
+            readings = self._greedy(images)
         return manifest.calibration.calibrated(readings) if manifest.calibration else readings
+
+    def _greedy(self, images: list[np.ndarray]) -> list[Reading]:
+        if isinstance(self._session, OnnxSession) and self._session.takes_pixels:
+            return self._read_steps(*self._session.steps(self.bundle.pixels.stack(images)), self.bundle.alphabet)
+        return self._decode(self._logits(images), self.bundle.alphabet)
 
     def _logits(self, images: list[np.ndarray]) -> np.ndarray:
         return self._session.run(self.bundle.pixels.batch(images))

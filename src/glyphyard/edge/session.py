@@ -10,9 +10,10 @@ import numpy as np
 
 from glyphyard.core.errors import BadInput
 from glyphyard.edge.bundle import Bundle
-from glyphyard.edge.manifest import CPU_MODEL, MODEL
+from glyphyard.edge.manifest import CPU_MODEL, MODEL, STEP_IDS, STEP_PROBABILITIES
 
 CPU = ("CPUExecutionProvider",)
+PIXELS = "tensor(uint8)"  # of a graph that takes pixels as they are; others take float32 in [0, 1]
 CPU_TOLERANCE = 0.75  # of core.agreement.difference on golden crops, between model_cpu.onnx and model.onnx
 
 
@@ -32,7 +33,7 @@ class Session(Protocol):
 class OnnxSession:
     """One inference session; `run` may be called from any number of threads at once (ONNX Runtime's own promise).
 
-    `where` is the path of `model`, `file` its name.
+    `where` is the path of `model`, `file` its name; `takes_pixels`: the graph is a model_cpu.onnx, which has `steps`.
     """
 
     max_batch: int | None = None
@@ -49,6 +50,7 @@ class OnnxSession:
         self._where, self.file = where, PurePath(where).name
         self.providers = list(self._session.get_providers())
         self._input, self._output = self._session.get_inputs()[0].name, self._session.get_outputs()[0].name
+        self.takes_pixels = self._session.get_inputs()[0].type == PIXELS
 
     @classmethod
     def of(
@@ -70,15 +72,22 @@ class OnnxSession:
         return session
 
     def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
-        """Return the log-probabilities (time, batch, classes) of a batch."""
-        if self.file == CPU_MODEL and len(batch_NCHW) > 1:
-            # One crop at a time: int8 activations share a scale over a batch, and a reading must not hang on its neighbours.
-            return np.concatenate([self._logits(batch_NCHW[i : i + 1]) for i in range(len(batch_NCHW))], axis=1)
-        return self._logits(batch_NCHW)
+        """Return the log-probabilities (time, batch, classes) of a batch; pixels that a graph takes as they are go back to bytes."""
+        given = np.rint(batch_NCHW * 255).astype(np.uint8) if self.takes_pixels else batch_NCHW
+        return self._outputs([self._output], given)[0]
 
-    def _logits(self, batch_NCHW: np.ndarray) -> np.ndarray:
-        result: np.ndarray = self._session.run([self._output], {self._input: batch_NCHW})[0]
-        return result
+    def steps(self, pixels_NCHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return each step's best class and its probability, (time, batch) both, of uint8 pixels; only with `takes_pixels`."""
+        ids_TN1, best_TN1 = self._outputs([STEP_IDS, STEP_PROBABILITIES], pixels_NCHW)
+        return ids_TN1[..., 0], best_TN1[..., 0]
+
+    def _outputs(self, names: list[str], batch_NCHW: np.ndarray) -> list[np.ndarray]:
+        if not self.takes_pixels or len(batch_NCHW) == 1:
+            found: list[np.ndarray] = self._session.run(names, {self._input: batch_NCHW})
+            return found
+        # One crop at a time: int8 activations share a scale over a batch, and a reading must not hang on its neighbours.
+        rows = [self._outputs(names, batch_NCHW[i : i + 1]) for i in range(len(batch_NCHW))]
+        return [np.concatenate(output, axis=1) for output in zip(*rows, strict=True)]
 
     def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return every output by name, of a model with inputs and outputs of its own kind."""
@@ -92,14 +101,18 @@ class OnnxSession:
     def check(self, bundle: Bundle) -> None:
         """Hold the model's inputs and outputs against the bundle's manifest and alphabet."""
         inputs, outputs, wanted = self._session.get_inputs(), self._session.get_outputs(), bundle.manifest.input
+        kind, more = ("uint8", [STEP_IDS, STEP_PROBABILITIES]) if self.file == CPU_MODEL else ("float", [])
         found = [(i.name, i.type, i.shape[1:]) for i in inputs]
-        if found != [(wanted.name, "tensor(float)", wanted.shape[1:])] or isinstance(inputs[0].shape[0], int):
+        if found != [(wanted.name, f"tensor({kind})", wanted.shape[1:])] or isinstance(inputs[0].shape[0], int):
             described = [(i.name, i.type, i.shape) for i in inputs]
-            problem = f"expected one float input {wanted.name} of {wanted.shape}, found {described}"
+            problem = f"expected one {kind} input {wanted.name} of {wanted.shape}, found {described}"
             raise BadInput(self._where, problem, "export it again")
-        named = [o.name for o in outputs] == [bundle.manifest.output.name]
-        if not named or len(outputs[0].shape) != 3 or outputs[0].shape[2] != bundle.alphabet.num_classes:
-            expected = f"one output {bundle.manifest.output.name} (time, batch, {bundle.alphabet.num_classes} classes)"
+        names = [bundle.manifest.output.name, *more]
+        if [o.name for o in outputs] != names or [len(o.shape) for o in outputs] != [3] * len(names):
+            problem = f"expected outputs {names} of three axes each, found {[(o.name, o.shape) for o in outputs]}"
+            raise BadInput(self._where, problem, "export it again")
+        if outputs[0].shape[2] != bundle.alphabet.num_classes:
+            expected = f"an output {names[0]} (time, batch, {bundle.alphabet.num_classes} classes)"
             problem = f"expected {expected}, found {[(o.name, o.shape) for o in outputs]}"
             raise BadInput(self._where, problem, "the alphabet of bundle.json is not the model's; export it again")
 

@@ -2,7 +2,8 @@
 
 At batch 1 an LSTM reads all its recurrent weights once a time step. In fp32 those of 256 units are 1 MiB a direction and do not
 stay in a core's second-level cache; in int8 they do. Convolutions are left alone: int8 ones were measured to read otherwise,
-and to be no quicker. The scales of activations need no crops: ONNX Runtime finds them as they come.
+and to be no quicker. The scales of activations need no crops: ONNX Runtime finds them as they come. What Python would do with
+NumPy before and after the network, the graph does itself (`for_pixels`).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest
 from glyphyard.edge.bundle import Golden
-from glyphyard.edge.manifest import CPU_MODEL
+from glyphyard.edge.manifest import CPU_MODEL, STEP_IDS, STEP_PROBABILITIES
 from glyphyard.edge.session import CPU_TOLERANCE, OnnxSession
 from glyphyard.export.crops import batches_of, on_all_cores, spread_crops
 from glyphyard.export.parity import Runner
@@ -92,7 +93,7 @@ def cpu_file(
         graph = model if units >= max(sizes) else thin_lstms(model, batches_of(crops.fit, pixels), units)
         if graph is None or not expected:
             continue
-        data = int8_lstms(graph).SerializeToString(deterministic=True)
+        data = for_pixels(int8_lstms(graph)).SerializeToString(deterministic=True)
         try:
             run = OnnxSession(data, CPU_MODEL).run
         except BadInput as error:
@@ -140,6 +141,28 @@ def int8_lstms(model: ModelProto) -> ModelProto:
     copied.graph.initializer.extend(kept)
     if lstms:
         copied.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    return copied
+
+
+def for_pixels(model: ModelProto) -> ModelProto:
+    """Return a copy that takes uint8 pixels and says each step's best class and its probability beside the log-probabilities."""
+    copied = ModelProto()
+    copied.CopyFrom(model)
+    graph = copied.graph
+    pixels, log_probs = graph.input[0], graph.output[0].name
+    floats, scaled, best = (f"{pixels.name}.float", f"{pixels.name}.scaled", f"{log_probs}.best")
+    for node in graph.node:
+        node.input[:] = [scaled if name == pixels.name else name for name in node.input]
+    graph.initializer.append(numpy_helper.from_array(np.float32(255), "white"))
+    graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
+    graph.node.insert(0, helper.make_node("Cast", [pixels.name], [floats], to=TensorProto.FLOAT))
+    graph.node.insert(1, helper.make_node("Div", [floats, "white"], [scaled]))
+    graph.node.append(helper.make_node("TopK", [log_probs, "one"], [best, STEP_IDS], axis=-1))
+    graph.node.append(helper.make_node("Exp", [best], [STEP_PROBABILITIES]))
+    pixels.type.tensor_type.elem_type = TensorProto.UINT8
+    axes = ["time", "batch", 1]
+    graph.output.append(helper.make_tensor_value_info(STEP_IDS, TensorProto.INT64, axes))
+    graph.output.append(helper.make_tensor_value_info(STEP_PROBABILITIES, TensorProto.FLOAT, axes))
     return copied
 
 
