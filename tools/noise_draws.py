@@ -2,6 +2,7 @@
 
     .venv/bin/python tools/stage_by_stage.py RUN --out stages       # leaves a bundle a stage
     .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --draws 20
+    .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --clean      # shrunk and nothing else
 
 A plate's one noisy side decides by luck whether it is read; twenty sides say more of the same plates. `gain` is over the row
 above, with its 95 % interval and p over plates, not over draws.
@@ -26,15 +27,15 @@ from glyphyard.pipeline.store import DEFAULT_STORE, open_run, recipe_of
 from glyphyard.recipe.recipe import Recipe
 
 
-def sides(recipe: Recipe, plates: ResidentSplit, draws: int) -> Iterator[list[np.ndarray]]:
-    """Yield the low-resolution sides of all plates, once a draw; training and evaluation use other draws."""
-    low = recipe.dataset.low_resolution
-    assert low is not None
+def sides(recipe: Recipe, plates: ResidentSplit, draws: int, clean: bool) -> Iterator[list[np.ndarray]]:
+    """Yield the low-resolution sides of all plates, all noisy or all clean, once a draw; training and evaluation use other draws."""
+    assert recipe.dataset.low_resolution is not None
+    low = recipe.dataset.low_resolution.model_copy(update={"clean": float(clean)})
     for draw in range(draws):
         yield list(degrade(plates.images, plates.ids, 10_000 + draw, recipe.seed, low).numpy())
 
 
-def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, draws: int) -> tuple[np.ndarray, np.ndarray]:
+def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, draws: int, clean: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return which words were read exactly, bicubically enlarged and as made, each (draws · plates,)."""
     alphabet, restorer = recipe.dataset.the_alphabet(), Restorer(bundle)
     wanted = [alphabet.canonical(text) for text in plates.texts]
@@ -44,20 +45,20 @@ def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, draws: int) -> tu
         return [alphabet.canonical(one.text) == text for one, text in zip(read, wanted, strict=True)]
 
     bicubic, made = list[bool](), list[bool]()
-    for small in sides(recipe, plates, draws):
+    for small in sides(recipe, plates, draws, clean):
         bicubic += right([restorer.enlarge(image) for image in small])
         made += right(restorer.restore(small))
     return np.array(bicubic), np.array(made)
 
 
-def table_of(run: Run, bundles: list[Path], draws: int) -> Table:
+def table_of(run: Run, bundles: list[Path], draws: int, clean: bool) -> Table:
     """Return a row for each bundle."""
     plates = load_resident(run.dataset, "test")
     groups = np.array([run.recipe.dataset.the_alphabet().canonical(text) for text in plates.texts] * draws)
     table = Table("bundle", "bicubic", "made", "gain", "p", title=f"words of {len(plates)} plates, {draws} sides each")
     above: np.ndarray | None = None
     for bundle in bundles:
-        bicubic, made = words(run.recipe, plates, bundle, draws)
+        bicubic, made = words(run.recipe, plates, bundle, draws, clean)
         gain, p = "", ""
         if above is not None:
             found = exact_match_difference(above, made, groups, 0.95, 2000, 0)
@@ -73,9 +74,11 @@ def main() -> None:
     parser.add_argument("run", metavar="RUN", help="whose dataset is read")
     parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--clean", action="store_true", help="no noise, blur or JPEG; one side a plate")
     arguments = parser.parse_args()
+    draws = 1 if arguments.clean else arguments.draws
     folder, console = open_run(arguments.run, DEFAULT_STORE), Console(width=160)
-    console.print(table_of(Run(recipe_of(folder), folder, folder.parent, console), arguments.bundles, arguments.draws))
+    console.print(table_of(Run(recipe_of(folder), folder, folder.parent, console), arguments.bundles, draws, arguments.clean))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,20 @@ def test_shapes_and_types(scale: int, channels: int) -> None:
     assert made.shape == ((2, 16 // scale, 48 // scale, 3) if channels == 3 else (2, 16 // scale, 48 // scale))
 
 
+def test_clean_crops_are_shrunk_and_the_others_stay_what_they_were() -> None:
+    images, ids = plates(64), torch.arange(64)
+    config = LowResolutionConfig(scale=2, until_ssim=(0.3, 0.6), jpeg_quality=(40, 60), blur_sigma_px=1.0)
+    noisy_ones = degrade(images, ids, 1, 7, config)
+    clean_ones = degrade(images, ids, 1, 7, config.model_copy(update={"clean": 1.0}))
+    mixed = degrade(images, ids, 1, 7, config.model_copy(update={"clean": 0.5}))
+    shrunk = degrade(images, ids, 1, 7, LowResolutionConfig(scale=2, until_ssim=(1, 1), jpeg_quality=None, blur_sigma_px=0.0))
+    assert torch.equal(clean_ones, shrunk)
+    are_clean = (mixed == clean_ones).flatten(1).all(1)
+    are_noisy = (mixed.int() - noisy_ones.int()).abs().flatten(1).amax(1) <= 1
+    assert (are_clean ^ are_noisy).all()
+    assert 16 < int(are_clean.sum()) < 48
+
+
 def test_noise_is_added_until_ssim_falls_and_no_longer() -> None:
     grey = to_float(plates(6, channels=1))
     noise = torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))

@@ -42,16 +42,23 @@ def _degraded(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowR
     dice = [generator_for("degrade", seed, epoch, i) for i in ids_B.tolist()]
     drawn = torch.stack([torch.rand(DRAWS, generator=d) for d in dice], 1).numpy()
     low, high = config.until_ssim
-    if low < 1:
-        noise = torch.stack([torch.randn(images.shape[1:], generator=d) for d in dice]).to(images.device)
-        bound_B = torch.from_numpy(low + drawn[0] * (high - low)).to(images)
-        images = _until_unlike(images, noise, bound_B, config)
+    noise = torch.stack([torch.randn(images.shape[1:], generator=d) for d in dice]) if low < 1 else None
+    # Drawn last and only where it is asked for: the others' draws are then the same with clean crops among them as without.
+    clean_B = (
+        np.array([float(torch.rand((), generator=d)) < config.clean for d in dice]) if config.clean else np.zeros(len(dice), bool)
+    )
+    if noise is not None:
+        bound_B = torch.from_numpy(np.where(clean_B, 1.0, low + drawn[0] * (high - low))).to(images)
+        images = _until_unlike(images, noise.to(images.device), bound_B, config)
     if config.blur_sigma_px:
-        images = blur(images.contiguous(), config.blur_sigma_px * drawn[1], config.blur_sigma_px)
+        images = blur(images.contiguous(), config.blur_sigma_px * drawn[1] * ~clean_B, config.blur_sigma_px)
     size = (images.shape[-2] // config.scale, images.shape[-1] // config.scale)
     small = functional.interpolate(images, size, mode="bicubic", antialias=True)
     whole = small.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-    return _through_jpeg(whole, drawn[2], config.jpeg_quality) if config.jpeg_quality else whole
+    if config.jpeg_quality and not clean_B.all():
+        used = torch.from_numpy(~clean_B).to(whole.device)
+        whole[used] = _through_jpeg(whole[used], drawn[2][~clean_B], config.jpeg_quality)
+    return whole
 
 
 def _until_unlike(images: Tensor, noise: Tensor, bound_B: Tensor, config: LowResolutionConfig) -> Tensor:
