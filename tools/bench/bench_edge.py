@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from stolen import Stolen
 
-from glyphyard.edge import Bundle, Recognizer
+from glyphyard.edge import Bundle, Recognizer, reader_pool
 from glyphyard.edge.session import OnnxSession
 
 ROOT = Path(__file__).parents[2]
@@ -128,18 +128,19 @@ def parts_ms(bundle: Bundle, crops: list[np.ndarray]) -> dict[str, float]:
 
 
 class ThreadRates(NamedTuple):
-    """Crops/s of one thread, of eight that share a recogniser, and of two processes; how many turns count and how many do not."""
+    """Crops/s of one thread, of eight of a `reader_pool`, of eight others, of two processes; how many turns count, how many do not."""
 
     one: float
     many: float
+    plain: float
     apart: float
     turns: int
     left_out: int
 
 
-def crops_per_s(recognizer: Recognizer, crops: list[np.ndarray], threads: int, seconds: float = TURN_S) -> float:
-    """Read crops for so many seconds, in threads that share the recogniser, and return how many a second."""
-    until = time.perf_counter() + seconds
+def crops_per_s(recognizer: Recognizer, crops: list[np.ndarray], threads: ThreadPoolExecutor, count: int) -> float:
+    """Read crops for a turn, in threads that share the recogniser, and return how many a second."""
+    until = time.perf_counter() + TURN_S
 
     def read(start: int) -> int:
         done = 0
@@ -148,9 +149,9 @@ def crops_per_s(recognizer: Recognizer, crops: list[np.ndarray], threads: int, s
             done += 1
         return done
 
-    with ThreadPoolExecutor(threads) as pool:
+    with threads:
         started = time.perf_counter()
-        return sum(pool.map(read, range(threads))) / (time.perf_counter() - started)
+        return sum(threads.map(read, range(count))) / (time.perf_counter() - started)
 
 
 _alone: list[Recognizer] = []  # of a process of its own
@@ -163,11 +164,11 @@ def open_alone(bundle: Path) -> None:
 
 def rate_alone(crops: list[np.ndarray]) -> float:
     """Return the crops/s of this process's own recogniser in one thread."""
-    return crops_per_s(_alone[0], crops, 1)
+    return crops_per_s(_alone[0], crops, ThreadPoolExecutor(1), 1)
 
 
 def thread_rates(bundle: Bundle, crops: list[np.ndarray]) -> ThreadRates:
-    """Measure one thread, eight, and two processes in turns; what a host's other guests spoil is left out, unless they never rest."""
+    """Measure threads and processes in turns; what a host's other guests spoil is left out, unless they never rest."""
     recognizer, spawn = Recognizer(bundle), multiprocessing.get_context("spawn")
     quiet, spoilt = list[tuple[float, ...]](), list[tuple[float, ...]]()
     with ProcessPoolExecutor(CORES, spawn, open_alone, (bundle.folder,)) as pool:
@@ -175,7 +176,10 @@ def thread_rates(bundle: Bundle, crops: list[np.ndarray]) -> ThreadRates:
         def apart() -> float:
             return sum(pool.map(rate_alone, [crops] * CORES))
 
-        rates = (lambda: crops_per_s(recognizer, crops, 1), lambda: crops_per_s(recognizer, crops, THREADS), apart)
+        def shared(pool_of: Callable[[int], ThreadPoolExecutor], count: int) -> Callable[[], float]:
+            return lambda: crops_per_s(recognizer, crops, pool_of(count), count)
+
+        rates = (shared(ThreadPoolExecutor, 1), shared(reader_pool, THREADS), shared(ThreadPoolExecutor, THREADS), apart)
         for rate in rates:
             rate()
         while len(quiet) < THREAD_TURNS and len(quiet) + len(spoilt) < MOST_TURNS:
@@ -236,8 +240,8 @@ def measure(bundle: Path, peer: Path | None, say: Callable[[str], None] = print)
     ratios["threads"], ratios["of_apart"] = rates.many / rates.one, rates.many / rates.apart
     say(
         f"edge: {THREADS} threads {rates.many:.0f} crops/s ÷ one {rates.one:.0f} crops/s on {CORES} cores = {ratios['threads']:.2f} "
-        f"(wanted: 1.7; two processes that share nothing: {rates.apart / rates.one:.2f}, of which the threads do "
-        f"{ratios['of_apart']:.0%}; {rates.turns} turns, {rates.left_out} more left out in which the host took over "
+        f"(wanted: 1.7; without reader_pool: {rates.plain / rates.one:.2f}; two processes that share nothing: "
+        f"{rates.apart / rates.one:.2f}, of which the threads do {ratios['of_apart']:.0%}; {rates.turns} turns, {rates.left_out} more left out in which the host took over "
         f"{MAY_BE_STOLEN:.0%} of the cores)"
     )
     return ratios

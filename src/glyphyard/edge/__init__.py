@@ -2,7 +2,8 @@
 
 from glyphyard.edge.bundle import Bundle, BundleManifest, Golden
 from glyphyard.edge.engines import EngineRecord, open_engine
+from glyphyard.edge.pool import reader_pool
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.session import Session
 
-__all__ = ["Bundle", "BundleManifest", "EngineRecord", "Golden", "Recognizer", "Session", "open_engine"]
+__all__ = ["Bundle", "BundleManifest", "EngineRecord", "Golden", "Recognizer", "Session", "open_engine", "reader_pool"]
