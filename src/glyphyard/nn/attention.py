@@ -12,6 +12,22 @@ from torch.nn import functional
 KeysValues = tuple[Tensor, Tensor]  # each (N,H,S,E)
 
 
+def attended(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor | None = None) -> Tensor:
+    """Return softmax(queries keysᵀ + added) values; the queries come scaled.
+
+    scaled_dot_product_attention, but for two cases of learning on a CPU that are faster written out. In bfloat16 its backward pass is
+    slow: a layer took 3.5 times as long with 64 cells of 128 features, 2.1 times with 128 of 384. With a bias that wants a gradient it
+    scales twice and looks for rows without a choice, 1.4 times.
+    """
+    slow = added is not None or queries.dtype == torch.bfloat16
+    if queries.device.type != "cpu" or not torch.is_grad_enabled() or not slow:
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=added, scale=1.0)
+    scores = queries @ keys.transpose(-2, -1)
+    if added is not None:
+        scores = scores.add_(added)
+    return scores.softmax(-1) @ values
+
+
 class Attention(nn.Module):
     """Queries look at keys and values (Vaswani et al., 2017); projections lie in one matrix: queries, keys, values."""
 
@@ -40,9 +56,12 @@ class Attention(nn.Module):
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        found = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=allowed, dropout_p=dropout, scale=self.share**-0.5
-        )
+        if allowed is None and not dropout:
+            found = attended(queries * self.share**-0.5, keys, values)
+        else:
+            found = functional.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=allowed, dropout_p=dropout, scale=self.share**-0.5
+            )
         return self.mix(found.transpose(1, 2).flatten(2))
 
     def _apart(self, x_NSD: Tensor) -> Tensor:

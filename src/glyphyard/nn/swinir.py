@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from glyphyard.nn.attention import Mlp
+from glyphyard.nn.attention import Mlp, attended
 from glyphyard.nn.character_pyramid import CharacterPyramid
 from glyphyard.nn.windows import PLAIN, READING, SHIFTED, Cells, SizedCells, padded, relative_places
 from glyphyard.recipe.super_resolution import SwinIRConfig
@@ -48,18 +48,6 @@ class WindowAttention(nn.Module):
         found = attended(queries, keys, values, added_GHMM.flatten(0, 1)[None])
         found = found.reshape(-1, windows, self.heads, cells, self.share).transpose(2, 3)
         return self.mix(found.reshape(-1, windows, cells, self.heads * self.share))
-
-
-def attended(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor) -> Tensor:
-    """Return softmax(queries keysᵀ + added) values.
-
-    scaled_dot_product_attention, but for learning on a CPU: with a bias that wants a gradient it falls back to a form that
-    scales twice and looks for rows without a choice, which took 1.4 times as long as writing it out.
-    """
-    if queries.device.type != "cpu" or not torch.is_grad_enabled():
-        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=added, scale=1.0)
-    scores = queries @ keys.transpose(-2, -1)
-    return scores.add_(added).softmax(-1) @ values
 
 
 class SwinLayer(nn.Module):
