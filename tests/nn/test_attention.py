@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from glyphyard.nn.attention import Attention, attended
+from glyphyard.nn.attention import Attention, Vit, attended, start_small
 
 
 @pytest.mark.parametrize("biased", [True, False])
@@ -35,3 +35,24 @@ def test_looking_at_itself_is_asking_for_what_it_looked_up() -> None:
     torch.testing.assert_close(attention.to_itself(x), asked)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(attention.to_itself(x).float(), asked, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("patch", [(8, 8), (4, 8), (2, 1)])
+def test_a_stem_gives_a_feature_vector_a_patch(patch: tuple[int, int]) -> None:
+    cut = Vit(3, (16, 32), patch, 16, 1, 2, 2.0)
+    stem = Vit(3, (16, 32), patch, 16, 1, 2, 2.0, convolutions=True)
+    images = torch.rand(2, 3, 16, 32)
+    assert stem(images).shape == cut(images).shape
+    # What lies in another patch, and no neighbour of its, a convolution's feature does not see.
+    other = images.clone()
+    other[..., 24:] = 0
+    stem.eval()
+    left = 16 // patch[1]
+    torch.testing.assert_close(stem.patches(images)[..., :left], stem.patches(other)[..., :left])
+
+
+def test_a_stem_is_begun_by_its_fan_in_and_the_rest_small() -> None:
+    vit = Vit(1, (32, 128), (8, 8), 64, 1, 2, 2.0, convolutions=True)
+    start_small(vit)
+    assert vit.patches[0].weight.std() > 0.1  # 3×3 pixels of grey
+    assert vit.layers[0].mlp[0].weight.std() < 0.03

@@ -91,14 +91,46 @@ class EncoderLayer(nn.Module):
         return x_NSD + self.mlp(self.norm2(x_NSD))
 
 
+class Stem(nn.Sequential):
+    """3×3 convolutions that step down to one feature vector a patch (Xiao et al., 2021); a patch's sides are powers of two.
+
+    From random weights it learns to read from tens of thousands of crops, where cut patches take many times as many.
+    """
+
+    def __init__(self, channels: int, patch: tuple[int, int], dim: int) -> None:
+        halvings = tuple(side.bit_length() - 1 for side in patch)
+        parts: list[nn.Module] = []
+        before = channels
+        for left in reversed(range(max(halvings))):
+            step, width = tuple(2 if max(halvings) - left <= each else 1 for each in halvings), max(dim >> left, 1)
+            parts += [nn.Conv2d(before, width, 3, step, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            before = width
+        super().__init__(*parts, nn.Conv2d(before, dim, 1))
+
+    def start(self) -> None:
+        """Draw the convolutions' weights by their fan-in: `start_small` is for what has no norm behind it."""
+        for part in self:
+            if isinstance(part, nn.Conv2d):
+                part.reset_parameters()
+
+
 class Vit(nn.Module):
     """Images (N,C,H,W) in [0, 1] → one feature vector a patch, (N,S,D), in reading order; no class token."""
 
     def __init__(
-        self, channels: int, size: tuple[int, int], patch: tuple[int, int], dim: int, depth: int, heads: int, mlp_ratio: float
+        self,
+        channels: int,
+        size: tuple[int, int],
+        patch: tuple[int, int],
+        dim: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float,
+        convolutions: bool = False,
     ) -> None:
         super().__init__()
-        self.patches, self.grid = nn.Conv2d(channels, dim, patch, patch), (size[0] // patch[0], size[1] // patch[1])
+        self.patches = Stem(channels, patch, dim) if convolutions else nn.Conv2d(channels, dim, patch, patch)
+        self.grid = (size[0] // patch[0], size[1] // patch[1])
         self.places = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], dim))
         self.layers = nn.Sequential(*(EncoderLayer(dim, heads, mlp_ratio) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
@@ -116,3 +148,6 @@ def start_small(module: nn.Module) -> None:
             nn.init.trunc_normal_(part.weight, std=0.02)
             if getattr(part, "bias", None) is not None:
                 nn.init.zeros_(part.bias)
+    for part in module.modules():
+        if isinstance(part, Stem):
+            part.start()

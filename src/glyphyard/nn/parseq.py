@@ -56,7 +56,8 @@ class Parseq(nn.Module):
         super().__init__()
         dim, ratio = config.embed_dim, config.mlp_ratio
         self.decode, self.refine, self.start, self.positions = config.decode, config.refine, num_classes, config.max_length + 1
-        self.encoder = Vit(channels, (height, width), config.patch, dim, config.depth, config.heads, ratio)
+        convolutions = config.stem == "convolutions"
+        self.encoder = Vit(channels, (height, width), config.patch, dim, config.depth, config.heads, ratio, convolutions)
         self.layer = TwoStreamLayer(dim, config.decoder_heads, ratio, config.dropout)
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, num_classes)

@@ -59,7 +59,7 @@ class CrnnConfig(Strict):
 PARSEQ_SIZES: dict[str, dict[str, Any]] = {
     "base": {"embed_dim": 384, "depth": 12, "heads": 6, "decoder_heads": 12},
     "tiny": {"embed_dim": 192, "depth": 12, "heads": 3, "decoder_heads": 6},
-    "small_cpu": {"embed_dim": 128, "depth": 3, "heads": 4, "decoder_heads": 4, "patch": (8, 8)},
+    "small_cpu": {"embed_dim": 128, "depth": 3, "heads": 4, "decoder_heads": 4, "patch": (8, 8), "stem": "convolutions"},
 }
 
 
@@ -76,6 +76,10 @@ class ParseqConfig(Strict):
     decoder_heads: int = Field(12, ge=1, le=32, description="Attention heads of the decoder.")
     mlp_ratio: float = Field(4.0, ge=1, le=8)
     patch: Annotated[tuple[int, int], Field(strict=False)] = Field((4, 8), description="Height and width of a patch in pixels.")
+    stem: Literal["patches", "convolutions"] = Field(
+        "patches",
+        description="patches are cut out, as published; convolutions step down to them: they learn to read from far fewer crops.",
+    )
     max_length: int = Field(25, ge=1, le=64, description="Characters of the longest text.")
     dropout: Fraction = Field(0.1, description="In the decoder.", json_schema_extra=swept(0.0, 0.3))
     permutations: int = Field(6, ge=2, le=24, multiple_of=2, description="Orders learnt in each step; half mirror the others.")
@@ -91,6 +95,15 @@ class ParseqConfig(Strict):
     @classmethod
     def _of_size(cls, value: Any) -> Any:
         return with_preset(value, "size", "base", PARSEQ_SIZES)
+
+    @model_validator(mode="after")
+    def _stem_fits(self) -> ParseqConfig:
+        if self.stem == "convolutions":
+            if self.pretrained:
+                raise ValueError(f"pretrained {self.pretrained!r} against stem convolutions: released weights are for patches")
+            if any(side < 1 or side & (side - 1) for side in self.patch) or max(self.patch) == 1:
+                raise ValueError(f"patch {list(self.patch)} against stem convolutions, which halve: take powers of two")
+        return self
 
     @property
     def pixel_steps(self) -> tuple[int, int]:
