@@ -47,7 +47,7 @@ def parts_of(recipe: Recipe) -> nn.ModuleDict:
     parts = Recognition(recipe).build()
     with torch.no_grad():
         model = parts["model"]
-        image = (model.encoder.patches, model.encoder.layers[0].attention.projections, model.layer.to_image.projections)
+        image = (model.encoder.patches[-1], model.encoder.layers[0].attention.projections, model.layer.to_image.projections)
         for part in (*image, model.layer.to_image.mix, model.head, model.tokens):
             part.weight.mul_(30)
         model.queries.mul_(30)

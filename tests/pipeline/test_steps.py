@@ -14,7 +14,9 @@ TINY = Path(__file__).parents[2] / "recipes" / "tiny" / "parseq.yaml"
 
 def inputs_of(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     run: Any = SimpleNamespace(
-        recipe=load_recipe(TINY, overrides), stage_dir=lambda i: tmp_path / f"{i}", manifest=SimpleNamespace(fingerprint="f")
+        recipe=load_recipe(TINY, ["model.stem=patches", *overrides]),
+        stage_dir=lambda i: tmp_path / f"{i}",
+        manifest=SimpleNamespace(fingerprint="f"),
     )
     return train_step(run, 0).inputs()
 

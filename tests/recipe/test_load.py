@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.load import load_recipe, recipe_from_json
+from glyphyard.recipe.model import ParseqConfig
 
 Write = Callable[..., Path]
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
@@ -205,3 +207,12 @@ def test_a_list_that_is_too_short_says_how_long_it_has_to_be(write_recipe: Write
 def test_a_sweep_is_no_recipe() -> None:
     with pytest.raises(BadInput, match=r"is a sweep.*glyphyard sweep"):
         load_recipe(next(p for p in SHIPPED if "sweeps" in p.parts))
+
+
+@pytest.mark.parametrize(
+    ("more", "found"), [({"pretrained": "weights.pt"}, "pretrained 'weights.pt'"), ({"patch": [6, 8]}, "patch [6, 8]")]
+)
+def test_a_stem_of_convolutions_takes_no_released_weights_and_halves(more: dict, found: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(found)):
+        ParseqConfig.model_validate({"network": "parseq", "size": "small_cpu", **more})
+    ParseqConfig.model_validate({"network": "parseq", "size": "small_cpu", "stem": "patches", **more})
