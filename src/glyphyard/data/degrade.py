@@ -54,9 +54,6 @@ def _degraded(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowR
         images = blur(images.contiguous(), config.blur_sigma_px * drawn[1] * ~clean_B, config.blur_sigma_px)
     size = (images.shape[-2] // config.scale, images.shape[-1] // config.scale)
     small = functional.interpolate(images, size, mode="bicubic", antialias=True)
-    if clean_B.any():  # averaged, as a device shrinks a crop with `interpolation: area`: bicubic ones are sharper
-        are_clean = torch.from_numpy(clean_B).to(images.device)
-        small[are_clean] = functional.interpolate(images[are_clean], size, mode="area")
     whole = small.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
     if config.jpeg_quality and not clean_B.all():
         used = torch.from_numpy(~clean_B).to(whole.device)

@@ -177,7 +177,7 @@ class LowResolutionConfig(Strict):
     jpeg_quality: Annotated[tuple[int, int], Field(strict=False)] | None = Field(
         (40, 95), description="Range of the JPEG quality of the small image; null stores it whole."
     )
-    clean: Fraction = Field(0.0, description="Share of the crops that are only shrunk, by averaging, as a device does it.")
+    clean: Fraction = Field(0.0, description="Share of the crops that are shrunk and nothing else.")
 
     @field_validator("until_ssim", "jpeg_quality")
     @classmethod
