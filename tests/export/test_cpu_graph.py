@@ -238,13 +238,13 @@ def test_a_file_for_cpus_of_another_make_is_refused(bundle: Path, echoing: Model
     bad = Path(shutil.copytree(bundle, tmp_path / "bad"))
     (bad / CPU_MODEL).write_bytes(int8_lstms(echoing).SerializeToString())  # takes floats, says no steps
     rehash(bad)
-    with pytest.raises(BadInput, match=r"model_cpu\.onnx.*uint8.*export it again"):
+    with pytest.raises(BadInput, match=r"model_pixels\.onnx.*uint8.*export it again"):
         Recognizer(bad)
     silent = for_pixels(echoing)
     del silent.graph.output[1:]
     (bad / CPU_MODEL).write_bytes(silent.SerializeToString())
     rehash(bad)
-    with pytest.raises(BadInput, match=r"model_cpu\.onnx.*step_ids.*export it again"):
+    with pytest.raises(BadInput, match=r"model_pixels\.onnx.*step_ids.*export it again"):
         Recognizer(bad)
     assert Recognizer(bad, portable=True).file == MODEL
 
@@ -264,6 +264,19 @@ def test_an_old_bundle_reads_as_before(bundle: Path, tmp_path: Path) -> None:
     assert Recognizer(old).read_many(images) == Recognizer(bundle, portable=True).read_many(images)
 
 
+def test_a_bundle_with_the_older_file_for_cpus_reads_with_the_portable_one(
+    bundle: Path, echoing: ModelProto, tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(bundle, tmp_path / "old"))
+    (old / CPU_MODEL).unlink()
+    floats = int8_lstms(echoing).SerializeToString()
+    (old / "model_cpu.onnx").write_bytes(floats)
+    names = json.loads((old / "bundle.json").read_text())["files"]
+    del names[CPU_MODEL]
+    edit_manifest(old, files=names | {"model_cpu.onnx": sha256_bytes(floats)})
+    assert Recognizer(old).file == MODEL
+
+
 def test_bundle_json_has_no_key_that_an_older_reader_would_refuse(bundle: Path) -> None:
     without = describe("small", ALPHABET, PIXELS, {}, {}).to_json()
     assert set(json.loads((bundle / "bundle.json").read_text())) == set(without)
@@ -273,7 +286,7 @@ def test_an_altered_file_is_found_by_its_hash(bundle: Path, tmp_path: Path) -> N
     bad = Path(shutil.copytree(bundle, tmp_path / "bad"))
     with (bad / CPU_MODEL).open("ab") as file:
         file.write(b"\x00")
-    with pytest.raises(BadInput, match=r"model_cpu.onnx.*SHA-256"):
+    with pytest.raises(BadInput, match=r"model_pixels.onnx.*SHA-256"):
         Recognizer(bad)
 
 

@@ -4,7 +4,7 @@
     .venv/bin/python tools/bench/bench_edge.py --bundle runs/…/bundle # yours
     .venv/bin/python tools/bench/bench_edge.py --peer-onnx cct_xs.onnx # and fast-plate-ocr's, exported by its own exporter
 
-What is timed is what a bundle runs on a CPU: its model_cpu.onnx where it has one. How many LSTM units that file can spare, only a
+What is timed is what a bundle runs on a CPU: its model_pixels.onnx where it has one. How many LSTM units that file can spare, only a
 trained network says: without a run of the demo an untrained one is timed with all of them, which is said. All ratios are of
 medians, measured in turns; where a virtual machine's host took a core away in a turn of the threads, that turn is measured again, and
 how many were is said. What a machine's second core is worth is measured in the same turns, by two processes that share nothing: no

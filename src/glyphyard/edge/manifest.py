@@ -19,10 +19,11 @@ from glyphyard.core.records import Record
 SCHEMA_VERSION = 1
 MAX_BEAM = 256
 MANIFEST, MODEL, GOLDEN, NGRAM = "bundle.json", "model.onnx", "golden.npz", "ngram.json"
-# The same reader for ONNX Runtime on a CPU alone. It need not be there, and who does not know it reads with model.onnx.
+# The same reader for ONNX Runtime on a CPU alone. It need not be there, and who does not know it reads with model.onnx: so does this
+# version with the model_cpu.onnx of older bundles, which took floats.
 # It takes pixels as they are (uint8) and says each step's best class and that one's probability, too, (time, batch, 1) both:
 # in Python a NumPy call each, and at each of them eight threads would hand the interpreter's lock on.
-CPU_MODEL = "model_cpu.onnx"
+CPU_MODEL = "model_pixels.onnx"
 STEP_IDS, STEP_PROBABILITIES = "step_ids", "step_probabilities"
 
 

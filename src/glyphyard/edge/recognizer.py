@@ -73,7 +73,7 @@ class Recognizer:
 
     @property
     def file(self) -> str | None:
-        """The bundle's file that is run, model.onnx or model_cpu.onnx; None with an engine of another kind."""
+        """The bundle's file that is run, model.onnx or model_pixels.onnx; None with an engine of another kind."""
         return self._session.file if isinstance(self._session, OnnxSession) else None
 
     def resize(self, image: np.ndarray) -> np.ndarray:

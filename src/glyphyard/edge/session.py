@@ -14,7 +14,7 @@ from glyphyard.edge.manifest import CPU_MODEL, MODEL, STEP_IDS, STEP_PROBABILITI
 
 CPU = ("CPUExecutionProvider",)
 PIXELS = "tensor(uint8)"  # of a graph that takes pixels as they are; others take float32 in [0, 1]
-CPU_TOLERANCE = 0.75  # of core.agreement.difference on golden crops, between model_cpu.onnx and model.onnx
+CPU_TOLERANCE = 0.75  # of core.agreement.difference on golden crops, between model_pixels.onnx and model.onnx
 
 
 class Session(Protocol):
@@ -33,7 +33,7 @@ class Session(Protocol):
 class OnnxSession:
     """One inference session; `run` may be called from any number of threads at once (ONNX Runtime's own promise).
 
-    `where` is the path of `model`, `file` its name; `takes_pixels`: the graph is a model_cpu.onnx, which has `steps`.
+    `where` is the path of `model`, `file` its name; `takes_pixels`: the graph is a model_pixels.onnx, which has `steps`.
     """
 
     max_batch: int | None = None

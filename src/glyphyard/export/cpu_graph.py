@@ -1,4 +1,4 @@
-"""model.onnx → model_cpu.onnx: int8 LSTMs, with fewer units where the readings stay, for CPUs that would wait for fp32 weights.
+"""model.onnx → model_pixels.onnx: int8 LSTMs, with fewer units where the readings stay, for CPUs that would wait for fp32 weights.
 
 At batch 1 an LSTM reads all its recurrent weights once a time step. In fp32 those of 256 units are 1 MiB a direction and do not
 stay in a core's second-level cache; in int8 they do. Convolutions are left alone: int8 ones were measured to read otherwise,

@@ -52,11 +52,11 @@ class ExportConfig(Strict):
     )
     cpu: Literal["thin", "int8", "fp32"] = Field(
         "thin",
-        description="model_cpu.onnx for CPUs. thin: LSTMs in int8 and without units that others stand in for; int8: all units; "
+        description="model_pixels.onnx for CPUs. thin: LSTMs in int8 and without units that others stand in for; int8: all units; "
         "fp32: no such file. A form that reads otherwise gives way to the next.",
     )
     cpu_changed: float = Field(
-        0.005, ge=0, le=1, description="Largest share of validation and training crops that model_cpu.onnx may read otherwise."
+        0.005, ge=0, le=1, description="Largest share of validation and training crops that model_pixels.onnx may read otherwise."
     )
     targets: Annotated[tuple[TargetConfig, ...], Field(strict=False)] = Field(
         (), description="TensorRT devices that the bundle carries plans for; the ONNX is held against what each can run."
