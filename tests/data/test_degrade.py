@@ -63,6 +63,13 @@ def test_clean_crops_are_shrunk_and_the_others_stay_what_they_were() -> None:
     assert 16 < int(are_clean.sum()) < 48
 
 
+def test_area_averages_what_it_shrinks() -> None:
+    calm = LowResolutionConfig(scale=2, until_ssim=(1, 1), jpeg_quality=None, blur_sigma_px=0.0, shrink="area")
+    images = plates(3)
+    means = images.float().view(3, 8, 2, 24, 2, 3).mean((2, 4))
+    assert (degrade(images, torch.arange(3), 1, 7, calm).float() - means).abs().max() <= 0.5 + 1e-3
+
+
 def test_noise_is_added_until_ssim_falls_and_no_longer() -> None:
     grey = to_float(plates(6, channels=1))
     noise = torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))

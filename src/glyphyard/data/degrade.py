@@ -53,7 +53,7 @@ def _degraded(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowR
     if config.blur_sigma_px:
         images = blur(images.contiguous(), config.blur_sigma_px * drawn[1] * ~clean_B, config.blur_sigma_px)
     size = (images.shape[-2] // config.scale, images.shape[-1] // config.scale)
-    small = functional.interpolate(images, size, mode="bicubic", antialias=True)
+    small = functional.interpolate(images, size, mode=config.shrink, antialias=config.shrink == "bicubic")
     whole = small.mul_(255).round_().clamp_(0, 255).to(torch.uint8)
     if config.jpeg_quality and not clean_B.all():
         used = torch.from_numpy(~clean_B).to(whole.device)

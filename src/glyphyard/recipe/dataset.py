@@ -178,6 +178,9 @@ class LowResolutionConfig(Strict):
         (40, 95), description="Range of the JPEG quality of the small image; null stores it whole."
     )
     clean: Fraction = Field(0.0, description="Share of the crops that are shrunk and nothing else.")
+    shrink: Literal["bicubic", "area"] = Field(
+        "bicubic", description="area averages, which is softer: what a device does whose bundle says `interpolation: area`."
+    )
 
     @field_validator("until_ssim", "jpeg_quality")
     @classmethod
