@@ -3,6 +3,7 @@
     .venv/bin/python tools/stage_by_stage.py RUN --out stages       # leaves a bundle a stage
     .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --draws 20
     .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --clean      # shrunk and nothing else
+    .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --split validation    # to choose by
 
 A plate's one noisy side decides by luck whether it is read; twenty sides say more of the same plates. `gain` is over the row
 above, with its 95 % interval and p over plates, not over draws.
@@ -51,11 +52,11 @@ def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, draws: int, clean
     return np.array(bicubic), np.array(made)
 
 
-def table_of(run: Run, bundles: list[Path], draws: int, clean: bool) -> Table:
+def table_of(run: Run, bundles: list[Path], draws: int, clean: bool, split: str) -> Table:
     """Return a row for each bundle."""
-    plates = load_resident(run.dataset, "test")
+    plates = load_resident(run.dataset, split)
     groups = np.array([run.recipe.dataset.the_alphabet().canonical(text) for text in plates.texts] * draws)
-    table = Table("bundle", "bicubic", "made", "gain", "p", title=f"words of {len(plates)} plates, {draws} sides each")
+    table = Table("bundle", "bicubic", "made", "gain", "p", title=f"words of {len(plates)} {split} plates, {draws} sides each")
     above: np.ndarray | None = None
     for bundle in bundles:
         bicubic, made = words(run.recipe, plates, bundle, draws, clean)
@@ -75,10 +76,12 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", type=Path, metavar="BUNDLE")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--clean", action="store_true", help="no noise, blur or JPEG; one side a plate")
+    parser.add_argument("--split", default="test", choices=["test", "validation"])
     arguments = parser.parse_args()
     draws = 1 if arguments.clean else arguments.draws
     folder, console = open_run(arguments.run, DEFAULT_STORE), Console(width=160)
-    console.print(table_of(Run(recipe_of(folder), folder, folder.parent, console), arguments.bundles, draws, arguments.clean))
+    run = Run(recipe_of(folder), folder, folder.parent, console)
+    console.print(table_of(run, arguments.bundles, draws, arguments.clean, arguments.split))
 
 
 if __name__ == "__main__":

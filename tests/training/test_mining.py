@@ -17,12 +17,13 @@ from glyphyard.data.resident import load_resident
 from glyphyard.recipe.stage import GuardConfig
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import load_state
-from glyphyard.training.ingest import ResidentIngest, StreamedIngest
+from glyphyard.training.ingest import ResidentIngest, StreamedIngest, open_ingest
 from glyphyard.training.job import StageJob
 from glyphyard.training.learner import Learner
-from glyphyard.training.loop import train_stage
+from glyphyard.training.loop import Loop, train_stage
 from glyphyard.training.ranks import SingleRank
 from glyphyard.training.selection import crossed
+from glyphyard.training.watch import Watch
 
 HARD = [{**STAGES[-1], "epochs": 3, "batch_size": 4}]
 
@@ -93,7 +94,29 @@ def test_the_miner_knows_the_rows_of_all_ranks() -> None:
         ingest.miner.end_epoch(1)
     drawn = [torch.cat([rows.ids for rows in ingest.train(1, 0)]) for ingest in ingests]
     assert all(set(ids.tolist()) <= set(share.ids.tolist()) for ids, share in zip(drawn, shares, strict=True))
-    assert all(rows.epoch == 2 for rows in ingests[0].train(1, 0))
+    assert {rows.epoch for epoch in (0, 1) for rows in ingests[0].train(epoch, 0)} == {1}, "a row keeps its noise"
+
+
+def test_all_rows_are_read_before_the_first_epoch_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Learner.step
+    weights_before: list[torch.Tensor] = []
+
+    def dying(self: Learner, *arguments: object) -> object:
+        weights_before.extend(p.clone() for p in self.weights)
+        raise Stop
+
+    monkeypatch.setattr(Learner, "step", dying)
+    untrained(tmp_path)
+    job = StageJob(restoring_recipe(HARD), 0, prepared(), tmp_path / "stage", tmp_path / "best.pt", 0.0)
+    loop = Loop(job, SingleRank(), Watch(), open_ingest)
+    start = [p.clone() for p in loop.learner.weights]
+    with pytest.raises(Stop):
+        loop.run()
+    monkeypatch.setattr(Learner, "step", step)
+    assert loop.miner is not None
+    assert loop.miner.times_N.tolist() == [1] * len(loop.miner.ids_N)
+    assert loop.miner.in_use_N is not None
+    assert all(torch.equal(a, b) for a, b in zip(start, weights_before, strict=True)), "looking teaches nothing"
 
 
 def test_hard_mining_asks_for_rows_in_memory() -> None:

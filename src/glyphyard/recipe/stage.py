@@ -76,11 +76,14 @@ class GuardConfig(Strict):
 
 
 class HardMiningConfig(Strict):
-    """Draw training rows by how badly they are read, from easy to hard."""
+    """Draw training rows by how badly they are read, from easy to hard; all are read once before the first epoch.
+
+    Where low sides are made, a row keeps the noise that it was read with: with other noise it would not be the same hard row.
+    """
 
     difficulty_alpha: float = Field(2.0, ge=0, le=8, description="A row's weight is its difficulty to this power.")
     reweight_interval: int = Field(
-        5, ge=1, description="Epochs between two looks at the difficulties; until the first every row comes once."
+        5, ge=1, description="Epochs between two looks at the difficulties, the first of which is before the first epoch."
     )
     rows_per_epoch: int | None = Field(None, ge=1, description="Rows of an epoch; as many as there are when absent.")
     memory: Fraction = Field(0.7, description="Share of a row's known difficulty that stays when it is read again.")

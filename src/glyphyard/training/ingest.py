@@ -40,6 +40,10 @@ class Ingest(Protocol):
         """Yield this rank's share of the validation rows, each once."""
         ...
 
+    def survey(self) -> Iterator[Rows]:
+        """Yield this rank's training rows, each once, as hard mining will draw them."""
+        ...
+
 
 class ResidentIngest:
     """Both splits in memory, on the device; an epoch is a permutation of indices."""
@@ -71,11 +75,19 @@ class ResidentIngest:
             order = self.sampler.order(self.batch, self.steps_per_epoch, self.seed, epoch, rank, done)
         if order is None:
             order = epoch_indices(mine, self.total, self.batch, world, self.sampling, self.sources, self.seed, epoch, rank)
-        yield from map(replace(self.train_rows, epoch=epoch + 1).take, order[start_step : self.steps_per_epoch])
+        yield from map(self._as_of(epoch).take, order[start_step : self.steps_per_epoch])
 
     def validation(self) -> Iterator[Rows]:
         """Yield this rank's validation rows in order."""
         yield from in_order(self.validation_rows)
+
+    def survey(self) -> Iterator[Rows]:
+        """Yield this rank's training rows in order."""
+        yield from in_order(self._as_of(0))
+
+    def _as_of(self, epoch: int) -> Rows:
+        # What was hard has to come again as it was: with other noise each time it would be the noise that is mined.
+        return replace(self.train_rows, epoch=1 if self.miner else epoch + 1)
 
 
 class StreamedIngest:
@@ -102,6 +114,10 @@ class StreamedIngest:
     def validation(self) -> Iterator[Rows]:
         """Yield this rank's validation rows in order."""
         yield from in_order(self.validation_rows)
+
+    def survey(self) -> Iterator[Rows]:
+        """Yield nothing: no stage that mines is streamed."""
+        return iter(())
 
 
 def open_ingest(job: StageJob, task: Task, ranks: Ranks) -> Ingest:

@@ -80,6 +80,18 @@ class Learner:
         told = {wanted.term: terms[wanted.term].detach() for wanted in self.stage.losses}
         return Step(loss.detach(), norm, told, batch.ids, batch.misread)
 
+    @torch.no_grad()
+    def survey(self, ingest: Ingest) -> tuple[list[int], list[float]]:
+        """Return the ids of this rank's training rows and what share of each one's characters is misread, learning nothing."""
+        ids, misread, parts = list[int](), list[float](), self.parts.eval()
+        for rows in ingest.survey():
+            batch = self.task.collate(rows, None)
+            with autocast(self.bf16, self.ranks.device):
+                self.task.loss(parts, batch, self.stage)
+            assert batch.misread is not None  # law GY063
+            ids, misread = ids + batch.ids.tolist(), misread + batch.misread.tolist()
+        return ids, misread
+
     @torch.inference_mode()
     def validate(self, ingest: Ingest) -> dict[str, float]:
         """Measure this rank's share of the validation rows, add all shares up, divide once."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import make_folder
 from glyphyard.core.records import CheckpointRecord
+from glyphyard.data.hard_examples import HardExampleMiner
 from glyphyard.tasks.base import Task
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import State, check_fingerprints, load_state, save_state
@@ -71,6 +72,8 @@ class Loop:
             self.watch.said(self.learner.told)
         if self._may_come_back_to_its_start():
             self._judge_start()
+        if self.miner is not None and position.steps == 0:
+            self._survey(self.miner)
         self.watch.started(position.epoch + 1)
         while not position.stopped:
             started = time.monotonic()
@@ -127,6 +130,13 @@ class Loop:
         for name, value in terms.items():
             position.term_sums[name] = position.term_sums.get(name, 0.0) + float(value)
             value.zero_()
+
+    def _survey(self, miner: HardExampleMiner) -> None:
+        """Read all training rows once before the first epoch, so that it draws the hard ones already."""
+        self.watch.ticked(self._tick("survey", None, None))
+        for ids, misread in self.ranks.gather(self.learner.survey(self.ingest)):
+            miner.note(torch.tensor(ids), torch.tensor(misread))
+        miner.end_epoch(0)
 
     def _mine(self, step: Step) -> None:
         """Tell the miner how all ranks' rows were read."""

@@ -27,7 +27,7 @@ EpochRow = dict[str, Any]  # one line of metrics.jsonl
 class Tick:
     """A look at a running stage: epochs count from 1, steps within the epoch; None where nothing was measured yet."""
 
-    phase: str  # "train", "validate" or "done"
+    phase: str  # "survey", "train", "validate" or "done"
     stage: str
     epoch: int
     epochs: int
