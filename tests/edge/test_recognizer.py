@@ -154,6 +154,13 @@ def test_a_model_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_model_that_loads_and_then_does_not_run_is_refused_in_one_line() -> None:
+    session = OnnxSession(striped_onnx(), "model.onnx")
+    with pytest.raises(BadInput, match=r"model\.onnx.*cannot run") as caught:
+        session.run(np.zeros((1, 1, 16, 128), np.float32))
+    assert "\n" not in str(caught.value)
+
+
 def test_a_provider_that_is_not_there_is_refused(bundle: Path) -> None:
     with pytest.raises(BadInput, match="providers"):
         Recognizer(bundle, providers=["NoSuchExecutionProvider"])

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from handmade import ALPHABET, PIXELS, edit_manifest, rehash
-from onnx import ModelProto
+from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
 from glyphyard.core.agreement import difference
@@ -112,6 +112,18 @@ def test_int8_weights_are_as_near_as_seven_bits_allow() -> None:
     assert (values.dtype, values.shape, scale.shape) == (np.int8, (2, 5, 12), (2, 12))
     assert np.abs(values).max() <= 63  # two products with unsigned bytes fit into 16 bits
     assert (np.abs(values * scale[:, None] - weight.transpose(0, 2, 1)) <= scale[:, None] / 2 + 1e-6).all()
+
+
+def test_there_is_a_zero_for_every_column_which_older_onnx_runtimes_look_for(whole: ModelProto) -> None:
+    converted = int8_lstms(whole)
+    constants = {weight.name: numpy_helper.to_array(weight) for weight in converted.graph.initializer}
+    found = [node for node in converted.graph.node if node.op_type == "DynamicQuantizeLSTM"]
+    assert found
+    for node in found:
+        for weights, zeros in ((1, 9), (2, 11)):
+            values = constants[node.input[weights]]
+            assert constants[node.input[zeros]].shape == (values.shape[0], values.shape[2])
+            assert not constants[node.input[zeros]].any()
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 7])

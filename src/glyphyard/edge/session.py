@@ -83,8 +83,7 @@ class OnnxSession:
 
     def _outputs(self, names: list[str], batch_NCHW: np.ndarray) -> list[np.ndarray]:
         if not self.takes_pixels or len(batch_NCHW) == 1:
-            found: list[np.ndarray] = self._session.run(names, {self._input: batch_NCHW})
-            return found
+            return self._run(names, {self._input: batch_NCHW})
         # One crop at a time: int8 activations share a scale over a batch, and a reading must not hang on its neighbours.
         rows = [self._outputs(names, batch_NCHW[i : i + 1]) for i in range(len(batch_NCHW))]
         return [np.concatenate(output, axis=1) for output in zip(*rows, strict=True)]
@@ -92,7 +91,15 @@ class OnnxSession:
     def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return every output by name, of a model with inputs and outputs of its own kind."""
         names = [output.name for output in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, dict(inputs)), strict=True))
+        return dict(zip(names, self._run(names, dict(inputs)), strict=True))
+
+    def _run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        try:
+            found: list[np.ndarray] = self._session.run(names, inputs)
+        except Exception as error:  # as below: no common base; older versions load graphs that they cannot run
+            problem = f"onnxruntime {onnxruntime().__version__} cannot run this model ({' '.join(str(error).split())[:200]})"
+            raise BadInput(self._where, problem, "use a newer one, or export it again") from error
+        return found
 
     def names(self) -> tuple[list[str], list[str]]:
         """Return the names of the model's inputs and outputs."""

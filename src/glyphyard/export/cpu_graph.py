@@ -181,7 +181,8 @@ def _replace(node: NodeProto, made: Sequence[tuple[np.ndarray, np.ndarray]]) -> 
     called = node.name or node.output[0]
     for at, (values, scale) in zip((WEIGHTS, RECURRENT), made, strict=True):
         names = [f"{called}.{at}.{part}" for part in ("int8", "scale", "zero")]
-        arrays = (values, scale, np.zeros(scale.shape, np.int8))
+        # ONNX Runtime up to 1.23 looks for a zero a column, even where there is one scale a direction, and reads beyond the end.
+        arrays = (values, scale, np.zeros((len(values), values.shape[-1]), np.int8))
         constants += [numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)]
         node.input[at] = names[0]
         behind += names[1:]
