@@ -49,6 +49,15 @@ def test_every_row_comes_once_until_the_first_look_and_weights_change_only_then(
     assert torch.equal(sampler.weights(1.0), before)  # type: ignore[arg-type]
 
 
+def test_rows_in_which_nothing_can_be_seen_never_take_part() -> None:
+    m = HardExampleMiner(IDS, CONFIG.model_copy(update={"most_misread": 0.5}))
+    m.note(IDS, torch.tensor([0.0, 1.0, 0.2, 0.6, 0.4]))
+    m.end_epoch(2)
+    weights = CurriculumSampler(m, IDS).weights(1.0)
+    assert (weights > 0).tolist() == [True, False, True, False, True]  # type: ignore[operator]
+    assert weights.argmax() == 4  # type: ignore[union-attr]
+
+
 def test_the_curriculum_goes_from_easy_to_hard() -> None:
     m = miner()
     m.note(IDS, torch.tensor([0.0, 1.0, 0.2, 0.6, 0.4]))

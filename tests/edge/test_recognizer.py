@@ -102,6 +102,17 @@ def test_what_is_no_image_is_refused(recognizer: Recognizer, image: object) -> N
         recognizer.read(image)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("image", [None, 3, object()])
+def test_what_no_camera_gives_is_named(recognizer: Recognizer, image: object) -> None:
+    with pytest.raises(BadInput, match=type(image).__name__):
+        recognizer.read(image)  # type: ignore[arg-type]
+
+
+def test_encoded_bytes_may_lie_in_any_buffer(recognizer: Recognizer) -> None:
+    data = cv2.imencode(".png", drawn("AB12CD"))[1].tobytes()
+    assert {recognizer.read(kind(data)).text for kind in (bytes, bytearray, memoryview)} == {"AB12CD"}  # type: ignore[operator]
+
+
 def test_a_batch_of_nothing_is_refused(recognizer: Recognizer) -> None:
     with pytest.raises(BadInput, match="batch_size"):
         recognizer.read_many([drawn("A")], batch_size=0)

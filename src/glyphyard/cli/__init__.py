@@ -17,7 +17,7 @@ def entry() -> None:
             from glyphyard.edge.__main__ import main as on_device
 
             sys.exit(on_device(sys.argv[2:]))
-        print('glyphyard: this install has no verbs; pip install "glyphyard[train]"', file=sys.stderr)
+        print("glyphyard: this install has no verbs; it wants glyphyard[train], from its wheel", file=sys.stderr)
         sys.exit(2)
     from glyphyard.cli.main import main
 

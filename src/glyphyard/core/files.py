@@ -84,7 +84,7 @@ def make_folder(folder: Path) -> Path:
         problem = f"cannot create this folder ({error.strerror})"
         raise BadInput(str(folder), problem, "choose a folder you may write to") from error
     if not os.access(folder, os.W_OK):
-        raise BadInput(str(folder), "this folder is read-only", "choose a folder you may write to, e.g. with --store")
+        raise BadInput(str(folder), "this folder is read-only", "choose a folder you may write to")
     return folder
 
 

@@ -67,10 +67,10 @@ def _revive_dataclass(kind: Any, value: Any, where: str) -> Any:
     known = {f.name: f for f in dataclasses.fields(kind)}
     required = {n for n, f in known.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING}
     _expect(isinstance(value, dict), where, f"the keys of {kind.__name__}", value)
-    found = set(value)
-    if wrong := (found - set(known)) | (required - found):
-        problem = f"expected the keys of {kind.__name__}, missing or unknown: {sorted(wrong)}"
-        raise BadInput(where, problem, "it was written by another version")
+    if unknown := sorted(set(value) - set(known)):
+        raise BadInput(where, f"expected keys among {sorted(known)}, found {unknown}", "mend a typo, or the versions differ")
+    if missing := sorted(required - set(value)):
+        raise BadInput(where, f"{', '.join(missing)} is missing", "add it, or the versions differ")
     return kind(**{key: _revive(hints[key], item, f"{where}.{key}") for key, item in value.items()})
 
 

@@ -78,7 +78,7 @@ class CurriculumSampler:
     def weights(self, done: float) -> Tensor | None:
         """Return each of the rank's rows' weight, (rows,) float64, when a share `done` of the stage is over; None: all alike.
 
-        The hardest rows of the whole split, those beyond the curriculum's share, wait with weight 0.
+        The hardest rows of the whole split, those beyond the curriculum's share, wait with weight 0, the hopeless ones for good.
         """
         if self.miner.in_use_N is None:
             return None
@@ -86,7 +86,7 @@ class CurriculumSampler:
         share = 1.0 if done >= config.full_at else config.start_share + (1 - config.start_share) * done / config.full_at
         admitted = torch.zeros(len(known), dtype=torch.bool)
         admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
-        weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
+        weights = torch.where(admitted & (known <= config.most_misread), (known + LEAST) ** config.difficulty_alpha, 0.0)
         mine = self._shared(weights[torch.searchsorted(self.miner.ids_N, self.ids_of_rank)])
         return mine if bool(mine.sum() > 0) else torch.ones_like(mine)
 

@@ -60,6 +60,8 @@ class Recognizer:
         self._read_steps = step_reader_of(self.bundle.manifest.decode.method)
         self._grammar = self._grammar_of(layout)
         self._ngram = ngram_of(self.bundle, decode)
+        if threads is not None and threads < 1:
+            raise BadInput("threads", f"expected at least 1, found {threads}")
         if session is not None and (providers or threads):
             raise BadInput("session", "was opened with its own providers and threads", "give them to open_engine")
         self._session = session or OnnxSession.of(self.bundle, providers or CPU, threads or 1, portable=portable)
@@ -133,10 +135,13 @@ class Recognizer:
             raise BadInput(where, problem, "this device does not run it faithfully; portable=True leaves it out")
 
     def _load(self, image: Image, name: str, rgb: bool) -> np.ndarray:
-        if isinstance(image, bytes):
-            return self.bundle.pixels.resize(decode_image(image, name))
-        if not isinstance(image, np.ndarray):
+        if isinstance(image, bytes | bytearray | memoryview):
+            return self.bundle.pixels.resize(decode_image(bytes(image), name))
+        if isinstance(image, str | Path):
             return self.bundle.pixels.resize(read_image(Path(image)))
+        if not isinstance(image, np.ndarray):
+            problem = f"expected a path, encoded bytes or a uint8 array, found {type(image).__name__}"
+            raise BadInput(name, problem, "cv2.imread gives None for a file that it cannot read" if image is None else "")
         if image.ndim >= 2 and (max(image.shape[:2]) > MAX_SIDE or image.shape[0] * image.shape[1] > MAX_PIXELS):
             problem = f"{image.shape[1]}x{image.shape[0]} is no crop (at most {MAX_SIDE} a side, {MAX_PIXELS / 1e6:g} megapixels)"
             raise BadInput(name, problem, "crop it first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -14,7 +15,13 @@ from glyphyard.edge.manifest import CPU_MODEL, MODEL, STEP_IDS, STEP_PROBABILITI
 
 CPU = ("CPUExecutionProvider",)
 PIXELS = "tensor(uint8)"  # of a graph that takes pixels as they are; others take float32 in [0, 1]
+NO_PROVIDER = "check its driver and libraries, or ask for the CPU"
+LONGEST = 300  # characters of what ONNX Runtime says
 CPU_TOLERANCE = 0.75  # of core.agreement.difference on golden crops, between model_pixels.onnx and model.onnx
+
+
+class NoRuntime(BadInput):
+    """This device has no ONNX Runtime, or not with these providers: no model is to blame."""
 
 
 class Session(Protocol):
@@ -97,8 +104,8 @@ class OnnxSession:
         try:
             found: list[np.ndarray] = self._session.run(names, inputs)
         except Exception as error:  # as below: no common base; older versions load graphs that they cannot run
-            problem = f"onnxruntime {onnxruntime().__version__} cannot run this model ({' '.join(str(error).split())[:200]})"
-            raise BadInput(self._where, problem, "use a newer one, or export it again") from error
+            problem = f"onnxruntime {onnxruntime().__version__} cannot run this model ({_told(error)})"
+            raise BadInput(self._where, problem, "try another version of it, or export the model again") from error
         return found
 
     def names(self) -> tuple[list[str], list[str]]:
@@ -129,7 +136,8 @@ def onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise BadInput("onnxruntime", f"reading a bundle needs it ({error})", "pip install 'glyphyard[runtime]'") from error
+        remedy = "pip install onnxruntime, or this package's wheel with its extra [runtime]"
+        raise NoRuntime("onnxruntime", f"reading a bundle needs it ({error})", remedy) from error
     return onnxruntime
 
 
@@ -139,7 +147,7 @@ def _open(
     ort = onnxruntime()
     offered = ort.get_available_providers()
     if missing := [p for p in providers if p not in offered]:
-        raise BadInput("providers", f"this onnxruntime has no {missing}, only {offered}", "choose one of them")
+        raise NoRuntime("providers", f"this onnxruntime has no {missing}, only {offered}", "choose one of them")
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what matters is raised, in one line
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -150,10 +158,17 @@ def _open(
         session = ort.InferenceSession(model, options, providers=providers, provider_options=given, enable_fallback=0)
     except Exception as error:  # onnxruntime's exceptions have no common base of their own
         if providers[0] not in CPU:
-            problem = f"{providers[0]} does not work here ({' '.join(str(error).split())[:200]})"
-            raise BadInput("providers", problem, "check its driver and libraries, or ask for the CPU") from error
-        raise BadInput(where, f"onnxruntime cannot load this model ({str(error)[:200]})", "export it again") from error
+            _open(model, where, list(CPU), threads, None)  # a model that does not load there either is to blame itself
+            raise NoRuntime("providers", f"{providers[0]} does not work here ({_told(error)})", NO_PROVIDER) from error
+        raise BadInput(where, f"onnxruntime cannot load this model ({_told(error)})", "export it again") from error
     got = session.get_providers()[0]
     if got != providers[0]:
-        raise BadInput("providers", f"asked for {providers[0]}, got {got}", "check its driver and libraries, or ask for the CPU")
+        raise NoRuntime("providers", f"asked for {providers[0]}, got {got}", NO_PROVIDER)
     return session
+
+
+def _told(error: Exception) -> str:
+    """Return what ONNX Runtime says, in one line and without its sources' places."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+\.(cc|h):\d+ ", "", text).rpartition("Status Message: ")[2]
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

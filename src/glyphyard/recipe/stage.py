@@ -76,7 +76,7 @@ class GuardConfig(Strict):
 
 
 class HardMiningConfig(Strict):
-    """Draw training rows by how badly they are read, from easy to hard; all are read once before the first epoch.
+    """Draw training rows by how badly they are read, from easy to hard; they are read once before the first epoch.
 
     Where low sides are made, a row keeps the noise that it was read with: with other noise it would not be the same hard row.
     """
@@ -89,6 +89,9 @@ class HardMiningConfig(Strict):
     memory: Fraction = Field(0.7, description="Share of a row's known difficulty that stays when it is read again.")
     start_share: Fraction = Field(0.5, description="Share of the rows, easiest first, that the curriculum starts with.")
     full_at: Fraction = Field(0.5, description="Share of the stage after which all rows take part.")
+    most_misread: Fraction = Field(
+        1.0, description="Rows of which a larger share of characters is misread never take part: nothing can be seen in them."
+    )
 
 
 class StageConfig(Strict):

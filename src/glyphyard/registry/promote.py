@@ -192,7 +192,7 @@ def _registry(tracking: Tracking, model_name: str | None = None) -> Iterator[Any
     except GlyphyardError:
         raise
     except Exception as error:  # requests, sqlalchemy, MLflow; no `from`: the original text may hold credentials
-        raise StepFailed(tracking.shown, tracking.explain(error), "try again when it is well") from None
+        raise StepFailed(tracking.shown, tracking.explain(error), "try again when that is mended") from None
 
 
 def _aliases(client: Any, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class Tracking:
         if isinstance(error, GlyphyardError):
             return str(error)
         text = " ".join(self.scrub(str(error)).split())
+        if isinstance(error, ModuleNotFoundError):
+            return f"{text}; install this package's wheel with its extra [train]"
+        if refused := re.search(r"error code (401|403) ", text):
+            return f"refuses user or password (HTTP {refused[1]}), or they have not the right to"
         return "the server does not answer" if _is_silence(text) else f"{type(error).__name__}: {text[:300] or 'no reason given'}"
 
 

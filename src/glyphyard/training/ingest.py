@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import Tensor
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.records import DatasetManifest
@@ -41,7 +42,7 @@ class Ingest(Protocol):
         ...
 
     def survey(self) -> Iterator[Rows]:
-        """Yield this rank's training rows, each once, as hard mining will draw them."""
+        """Yield rows of this rank's, each once, that hard mining is to know before it draws."""
         ...
 
 
@@ -68,22 +69,28 @@ class ResidentIngest:
 
     def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
         """Yield the batches of an epoch from `start_step` on."""
-        mine, world, rank = len(self.train_rows.texts), self.ranks.world, self.ranks.rank
         order = None
         if self.miner is not None:
             done = epoch / self.epochs
-            order = self.sampler.order(self.batch, self.steps_per_epoch, self.seed, epoch, rank, done)
+            order = self.sampler.order(self.batch, self.steps_per_epoch, self.seed, epoch, self.ranks.rank, done)
         if order is None:
-            order = epoch_indices(mine, self.total, self.batch, world, self.sampling, self.sources, self.seed, epoch, rank)
-        yield from map(self._as_of(epoch).take, order[start_step : self.steps_per_epoch])
+            order = self._unmined(epoch)
+        yield from map(self._as_of(epoch).take, order[start_step:])
 
     def validation(self) -> Iterator[Rows]:
         """Yield this rank's validation rows in order."""
         yield from in_order(self.validation_rows)
 
     def survey(self) -> Iterator[Rows]:
-        """Yield this rank's training rows in order."""
-        yield from in_order(self._as_of(0))
+        """Yield, each once, the rows that all epochs together would come by without mining."""
+        places = torch.cat([self._unmined(epoch).flatten() for epoch in range(self.epochs)]).unique()
+        yield from map(self._as_of(0).take, places.split(VALIDATION_BATCH))
+
+    def _unmined(self, epoch: int) -> Tensor:
+        """Return (steps, batch) indices into this rank's rows."""
+        mine, world, rank = len(self.train_rows.texts), self.ranks.world, self.ranks.rank
+        order = epoch_indices(mine, self.total, self.batch, world, self.sampling, self.sources, self.seed, epoch, rank)
+        return order[: self.steps_per_epoch]
 
     def _as_of(self, epoch: int) -> Rows:
         # What was hard has to come again as it was: with other noise each time it would be the noise that is mined.

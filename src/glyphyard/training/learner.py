@@ -82,7 +82,7 @@ class Learner:
 
     @torch.no_grad()
     def survey(self, ingest: Ingest) -> tuple[list[int], list[float]]:
-        """Return the ids of this rank's training rows and what share of each one's characters is misread, learning nothing."""
+        """Return the ids of the ingest's survey and what share of each row's characters is misread, learning nothing."""
         ids, misread, parts = list[int](), list[float](), self.parts.eval()
         for rows in ingest.survey():
             batch = self.task.collate(rows, None)

@@ -132,7 +132,7 @@ class Loop:
             value.zero_()
 
     def _survey(self, miner: HardExampleMiner) -> None:
-        """Read all training rows once before the first epoch, so that it draws the hard ones already."""
+        """Read rows once before the first epoch, so that it draws the hard ones already."""
         self.watch.ticked(self._tick("survey", None, None))
         for ids, misread in self.ranks.gather(self.learner.survey(self.ingest)):
             miner.note(torch.tensor(ids), torch.tensor(misread))

@@ -17,6 +17,7 @@ from glyphyard.edge.engines import Unready
 from glyphyard.edge.queue import DAY_S, LabelQueue
 from glyphyard.edge.sync.config import Credentials
 from glyphyard.edge.sync.engines import HALF_S, Engines
+from glyphyard.edge.sync.metrics import Board
 from glyphyard.edge.sync.state import ATTEMPTS
 from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest
 
@@ -376,6 +377,41 @@ def test_the_request_carries_credentials_and_nothing_else_does(world: World, mon
     assert "pa55w0rd" not in written
     assert "an0ther" not in written
     assert str(header).split()[1] not in written
+
+
+def test_a_limit_of_the_device_is_held_against_no_version(world: World) -> None:
+    for _ in range(ATTEMPTS + 1):
+        assert world.poll(max_bundle_mib=0.001).outcome == "failed"
+    assert world.state()["quarantine"] == {}
+    assert world.poll().outcome == "updated"
+
+
+def test_what_serves_and_is_damaged_is_told_with_the_registry_down(world: World) -> None:
+    world.registry.faults.status = 500
+    board = Board()
+    board.show(world.poll())
+    assert "glyphyard_sync_serving{" in board.as_metrics()
+    model = world.root / "current" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    state = world.poll()
+    board.show(state)
+    assert state.outcome == "unreachable"
+    assert f"{world.keys[0]} is damaged" in state.message
+    assert 'glyphyard_sync_in_sync{model="reader",alias="champion"} 0' in board.as_metrics()
+    assert state.serving is None
+
+
+def test_a_new_process_says_again_what_the_last_one_said(world: World) -> None:
+    world.registry.faults.status = 500
+    for _ in range(2):
+        world.said.clear()
+        world.poll()  # an agent of its own
+        assert any("unreachable" in line for line in world.said)
+
+
+def test_a_queue_that_cannot_be_kept_is_told(world: World) -> None:
+    world.poll(queue={"folder": "/proc/no/queue"})
+    assert any(line.startswith("queue: /proc/no/queue") for line in world.said)
 
 
 def test_a_bug_in_the_agent_is_an_outcome_of_one_line(world: World) -> None:

@@ -33,6 +33,13 @@ def test_three_keys_are_enough(tmp_path: Path) -> None:
     assert (config.alias, config.keep, config.trial.engine, config.queue) == ("champion", 3, None, None)
 
 
+def test_certificates_that_are_not_there_are_missed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "sync.json"
+    path.write_text('{"registry": {"url": "https://h", "ca_file": "/no/such.pem"}, "model": "m", "root": "/r"}')
+    with pytest.raises(BadInput, match=r"registry\.ca_file.*/no/such\.pem"):
+        SyncConfig.load(path)
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
@@ -42,6 +49,12 @@ def test_three_keys_are_enough(tmp_path: Path) -> None:
         ({"registry": {"url": "host:5000"}}, "GY045"),
         ({"registry": {"url": "http://host:99999"}}, "GY045"),
         ({"registry": {"url": "http://host/?token=x"}}, "GY045"),
+        ({"registry": {"url": "http://host/ x"}}, "GY045"),
+        ({"registry": {"url": "http://host/\u00fc"}}, "GY045"),
+        ({"tell": {"url": "nonsense"}}, r"tell\.url.*GY045"),
+        ({"health": {"url": "127.0.0.1:8080/health"}}, r"health\.url.*GY045"),
+        ({"trial": {"providers": ["Foo"]}}, r"trial\.providers.*Foo"),
+        ({"trial": {"engine": "orin"}}, r"trial\.engine.*orin"),
         ({"root": "relative"}, "GY046"),
         ({"model": ""}, "GY046"),
         ({"keep": 1}, "GY047"),
@@ -91,6 +104,29 @@ def credentials_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
+@pytest.mark.parametrize("secret", ["t0ken\n", "t0ken\r\n", "t0\tken", "t0 ken", "t0k\u20acn"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    file = credentials_file(tmp_path, json.dumps({"token": secret}))
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", secret)
+    for find, place in (
+        (lambda: Credentials.find(str(file)), file.name),
+        (lambda: Credentials.find(None), "MLFLOW_TRACKING_TOKEN"),
+    ):
+        with pytest.raises(BadInput, match=place) as caught:
+            find()
+        assert "t0" not in str(caught.value).replace(str(tmp_path), "")
+
+
+def test_a_password_with_a_line_break_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "anna")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pa55\r")
+    with pytest.raises(BadInput, match="MLFLOW_TRACKING_PASSWORD") as caught:
+        a_config().credentials()
+    assert "pa55" not in str(caught.value)
+
+
 def test_credentials_come_from_a_file_that_only_root_reads(tmp_path: Path) -> None:
     path = credentials_file(tmp_path, json.dumps({"username": "anna", "password": SECRET}))
     assert Credentials.find(str(path)).username == "anna"
@@ -105,7 +141,18 @@ def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> No
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '"pa55"', '{"token": 7}', '{"token": ""}', '{"username": "anna"}', '{"user": "pa55"}']
+    "text",
+    [
+        "",
+        "[]",
+        '["username", "password"]',
+        '["token"]',
+        '"pa55"',
+        '{"token": 7}',
+        '{"token": ""}',
+        '{"username": "anna"}',
+        '{"user": "pa55"}',
+    ],
 )
 def test_a_file_with_something_else_is_refused_without_repeating_it(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadInput) as caught:

@@ -65,6 +65,15 @@ def test_once_follows_and_says_so_in_its_exit_code(world: World, capsys: pytest.
     assert main("--config", path, "--forgive", "2") == 0
 
 
+def test_the_state_is_shown_without_the_registrys_secret(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    registry = {"url": world.registry.url, "credentials_file": str(world.root / "nobody-may-read-it")}
+    path = str(config_file(world, registry=registry))
+    assert main("--config", path, "--state") == 0
+    assert main("--config", path, "--forgive", "2") == 0
+    assert main("--config", path, "--once") == 2
+    assert "nobody-may-read-it" in capsys.readouterr().err
+
+
 def test_mistakes_are_one_line(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("--config", str(tmp_path / "nothing.json"), "--once") == 2
     broken = tmp_path / "broken.json"

@@ -230,6 +230,19 @@ def test_a_device_that_is_not_ready_is_no_fault_of_the_bundle(
         try_bundle(asked(bundle, tmp_path, engine="orin_nx_jp62"))
 
 
+@pytest.mark.parametrize("provider", ["TensorrtExecutionProvider", "NoSuchExecutionProvider"])
+def test_a_provider_that_does_not_work_here_is_no_fault_of_the_bundle(bundle: Path, tmp_path: Path, provider: str) -> None:
+    with pytest.raises(Unready, match="provider"):
+        try_bundle(asked(bundle, tmp_path, providers=[provider, "CPUExecutionProvider"]))
+
+
+def test_without_onnxruntime_the_device_is_at_fault(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "onnxruntime.py").write_text("raise ImportError('none here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(Unready, match="onnxruntime"):
+        try_bundle(asked(bundle, tmp_path))
+
+
 def test_secrets_stay_out_of_the_child(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "pa55")
     fake = tmp_path / "python"

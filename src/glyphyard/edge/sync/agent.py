@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
+from glyphyard.core.files import make_folder
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.config import MIB, SyncConfig
 from glyphyard.edge.sync.download import Moved, Tampered, download
@@ -16,7 +16,7 @@ from glyphyard.edge.sync.registry import Refused, Registry, Unreachable, Version
 from glyphyard.edge.sync.service import Service, Unhealthy
 from glyphyard.edge.sync.shelf import Shelf
 from glyphyard.edge.sync.state import ATTEMPTS, Swap, SyncState, one_line
-from glyphyard.edge.sync.trial import Rejected, TrialRequest, try_bundle
+from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest, try_bundle
 
 FOLLOW = 3  # times that one poll goes after an alias that moves while it downloads
 GOOD = ("current", "updated")
@@ -34,6 +34,7 @@ class Agent:
         say: Say = print,
     ) -> None:
         self.config, self.shelf, self._trial, self._say = config, Shelf(Path(config.root)), trial, say
+        self._said: set[str] = set()  # at the last poll of this process
         self._registry = registry or Registry(config.registry, config.credentials())
         self._service = service or Service(config.tell, config.health)
         self.state = SyncState.load(self.shelf.state, config.model, config.alias)
@@ -65,17 +66,17 @@ class Agent:
 
     def forgive(self, key: str) -> bool:
         """Take a version (its key or its number) out of quarantine; True if it was there."""
-        found = [k for k in self.state.quarantine if key in (k, k.partition("-")[0])]
-        for k in found:
-            del self.state.quarantine[k]
+        found = self.state.forgive(key)
         self.state.save(self.shelf.state)
-        return bool(found)
+        return found
 
     def _note(self, outcome: str, message: str) -> None:
         state = self.state
-        if (outcome, message) != (state.outcome, state.message):
-            self._say(f"{outcome}: {message}")
-        state.outcome, state.message, state.serving = outcome, message, self.shelf.current()
+        serving = self.shelf.current()
+        if serving is not None and not self.shelf.holds(serving):
+            message, serving = f"{message}; {serving} is damaged, and there is no other to go back to", None
+        self._say_news([*([self._queue_trouble] if self._queue_trouble else []), f"{outcome}: {message}"])
+        state.outcome, state.message, state.serving = outcome, message, serving
         state.failures = 0 if outcome in GOOD or outcome == "quarantined" else state.failures + 1
         state.when = datetime.now(timezone.utc).isoformat(timespec="seconds")
         try:
@@ -83,10 +84,21 @@ class Agent:
         except OSError as error:  # a full disk: the state of before the poll is still there, whole
             self._say(f"cannot write {self.shelf.state} ({error.strerror})")
 
+    def _say_news(self, lines: list[str]) -> None:
+        """Say what the last poll of this process did not say."""
+        for line in lines:
+            if line not in self._said:
+                self._say(line)
+        self._said = set(lines)
+
     def _sweep_queue(self) -> None:
-        with suppress(GlyphyardError, OSError):  # e.g. a disk that is not there: no reason to keep a model from the device
+        self._queue_trouble = ""
+        try:
             if self.config.queue:
+                make_folder(Path(self.config.queue.folder))
                 self.config.queue.open().sweep()
+        except (GlyphyardError, OSError) as error:  # e.g. a disk that is not there: no reason to keep a model from the device
+            self._queue_trouble = one_line(f"queue: {error}; no crop is kept")
 
     # What a power cut, a full disk or a bad block may have left
 
@@ -218,8 +230,18 @@ class Agent:
         if report.engine:
             self.state.engines[key] = report.engine
         seen = f"{report.golden} golden crops read as they should on {report.runtime[0] if report.runtime else 'this device'}"
-        self._say(
-            f"{key}: {seen}" + (f", {report.disagreements} of {report.canary} canary crops differ" if report.canary else "")
+        self._say(f"{key}: {seen}{self._canary_seen(report, reference)}")
+
+    def _canary_seen(self, report: TrialReport, reference: str | None) -> str:
+        canary = self.config.trial.canary
+        if canary is None:
+            return ""
+        if not report.canary:
+            return f"; no canary crop is in {canary}"
+        return (
+            f", {report.disagreements} of {report.canary} canary crops differ"
+            if reference
+            else f", {report.canary} canary crops read"
         )
 
     def _request(self, key: str, reference: str | None) -> TrialRequest:
@@ -266,8 +288,10 @@ class Agent:
         self.state.rollbacks += 1
         if old is None:
             self._tell(None)
-            if certain or self.state.attempts.get(swap.new, 0) >= ATTEMPTS:
+            if certain:
                 self.state.condemn(swap.new, reason)
+            else:  # no version was well here yet: it may be the service that is not, or is not there
+                self.state.attempts.pop(swap.new, None)
         elif self._well(old) or certain:
             self.state.condemn(swap.new, reason)
             self._say(f"{swap.new}: {reason}; back to {old}")

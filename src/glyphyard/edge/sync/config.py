@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import read_json
 from glyphyard.core.records import Record
+from glyphyard.core.targets import target_named
 from glyphyard.edge.queue import LabelQueue
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -114,16 +115,33 @@ class SyncConfig(Record):
     @classmethod
     def load(cls, path: Path) -> SyncConfig:
         """Read and check a configuration file; a `BadInput` names what is wrong."""
-        return cls.from_json(read_json(path), str(path)).checked(str(path))
+        if not path.is_file():
+            raise BadInput(str(path), "there is no such configuration", "name the agent's JSON file with --config")
+        config = cls.from_json(read_json(path), str(path)).checked(str(path))
+        if (trusted := config.registry.ca_file) is not None and not Path(trusted).is_file():
+            raise BadInput(f"{path}.registry.ca_file", f"[GY045] there is no file {trusted}", "name the PEM file")
+        return config
 
     def checked(self, where: str) -> SyncConfig:
         """Return the configuration itself if it keeps the laws GY045 to GY048."""
-        address = _address(self.registry.url, where)
+        address = _address(self.registry.url, f"{where}.registry.url")
         if address.username or address.password or "@" in address.netloc:
             remedy = f"set {USERNAME} and {PASSWORD}, or name a credentials_file"
             raise BadInput(f"{where}.registry.url", "[GY045] it holds a user or a password", remedy)
-        if not (Path(self.root).is_absolute() and self.model and self.alias):
-            raise BadInput(where, f"[GY046] expected an absolute root, a model and an alias, found {self.root!r}")
+        for name, value, holds in (
+            ("root", self.root, Path(self.root).is_absolute()), ("model", self.model, self.model), ("alias", self.alias, self.alias)
+        ):  # fmt: skip
+            if not holds:
+                expected = "an absolute path" if name == "root" else "a name"
+                raise BadInput(f"{where}.{name}", f"[GY046] expected {expected}, found {value!r}")
+        for name, url in (("tell.url", self.tell.url), ("health.url", self.health.url)):
+            if url is not None:
+                _address(url, f"{where}.{name}", query=True)
+        if self.trial.engine is not None:
+            target_named(self.trial.engine, f"{where}.trial.engine")
+        if odd := [name for name in self.trial.providers if not name.endswith("ExecutionProvider")] or not self.trial.providers:
+            problem = f"[GY047] expected names such as CPUExecutionProvider, found {odd if self.trial.providers else []}"
+            raise BadInput(f"{where}.trial.providers", problem)
         bounds: dict[str, tuple[float, float, float]] = {
             "poll_s": (self.poll_s, 1, 86_400),
             "max_wait_s": (self.max_wait_s, self.poll_s, 7 * 86_400),
@@ -188,7 +206,10 @@ class Credentials:
         if file is not None:
             return cls._read(Path(file))
         named = {"username": USERNAME, "password": PASSWORD, "token": TOKEN}
-        return cls(**{key: os.environ.get(variable) or None for key, variable in named.items()})
+        found = {key: os.environ.get(variable) or None for key, variable in named.items()}
+        for key, value in found.items():
+            _check_secret(key, value or "-", f"environment variable {named[key]}")
+        return cls(**found)
 
     @classmethod
     def _read(cls, path: Path) -> Credentials:
@@ -202,23 +223,34 @@ class Credentials:
             raise BadInput(str(path), "[GY049] others may read the credentials", f"chown root {path}; chmod 600 {path}")
         try:
             value: Any = json.loads(data)
-            fields = set(value)
-        except (ValueError, TypeError):
+            fields = set(value) if isinstance(value, dict) else set()
+        except (ValueError, RecursionError):
             fields = set()
         if fields not in ({"username", "password"}, {"token"}) or not all(isinstance(v, str) and v for v in value.values()):
             # No word of what was found: it may be a password.
             raise BadInput(str(path), 'expected {"username": …, "password": …} or {"token": …}')
+        for key, text in value.items():
+            _check_secret(key, text, f"{path}, {key}")
         return cls(**value)
 
 
-def _address(url: str, where: str) -> Any:
+def _check_secret(key: str, value: str, where: str) -> None:
+    """Refuse what no HTTP header can carry, such as the line break of a file, and say nothing of the secret itself."""
+    if not value.isprintable():
+        raise BadInput(where, "[GY049] it holds a line break or another character that does not print", "write it without")
+    if key == "token" and not (value.isascii() and " " not in value):
+        raise BadInput(where, "[GY049] expected a token of ASCII characters without blanks", "write it as the registry gave it")
+
+
+def _address(url: str, where: str, query: bool = False) -> Any:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or parts.query or parts.fragment:
-        raise BadInput(f"{where}.url", "[GY045] expected http://host[:port][/path] or https://…")
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if not usable or not plain or (parts.query and not query) or parts.fragment:
+        raise BadInput(where, "[GY045] expected http://host[:port][/path] or https://…, in ASCII and without blanks")
     return parts
 
 

@@ -20,6 +20,7 @@ from glyphyard.edge.sync.agent import GOOD, Agent
 from glyphyard.edge.sync.config import SyncConfig
 from glyphyard.edge.sync.metrics import Board, serve
 from glyphyard.edge.sync.shelf import Shelf
+from glyphyard.edge.sync.state import SyncState
 
 CONFIG = Path("/etc/glyphyard/sync.json")
 Say = Callable[[str], None]
@@ -88,19 +89,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"glyphyard-sync: {error}", file=sys.stderr, flush=True)
         return int(error.exit_code)
     except OSError as error:
-        print(f"glyphyard-sync: {error.filename or 'disk'}: {error.strerror or error}", file=sys.stderr, flush=True)
+        where, problem = error.filename or "disk", error.strerror or error
+        print(f"glyphyard-sync: {where}: {problem}; look at this disk and its rights", file=sys.stderr, flush=True)
         return int(ExitCode.STEP_FAILED)
 
 
 def _main(given: argparse.Namespace) -> int:
     config = SyncConfig.load(given.config)
     if given.state:
-        print(json.dumps(Agent(config).state.to_json(), indent=2, ensure_ascii=False))
+        print(json.dumps(_state_of(config).to_json(), indent=2, ensure_ascii=False))
         return ExitCode.OK
     if given.forgive:
         print(_forgive(config, given.forgive))
         return ExitCode.OK
     return run_once(config, _say) if given.once else run_forever(config, _say)
+
+
+def _state_of(config: SyncConfig) -> SyncState:
+    return SyncState.load(Shelf(Path(config.root)).state, config.model, config.alias)
 
 
 def _forgive(config: SyncConfig, version: str) -> str:
@@ -110,7 +116,9 @@ def _forgive(config: SyncConfig, version: str) -> str:
     root = disk.make(Path(config.root))
     try:
         with disk.only_one(root / "lock"):
-            found = Agent(config).forgive(version)
+            state = _state_of(config)
+            found = state.forgive(version)
+            state.save(Shelf(root).state)
     except disk.Busy:
         Shelf(root).ask_to_forgive(version)
         return f"version {version} may be tried again with the agent's next poll (SIGHUP polls at once)"

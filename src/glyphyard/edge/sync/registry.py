@@ -22,6 +22,7 @@ from glyphyard.edge.sync.disk import write_all, writing
 MAX_ANSWER = 4 << 20  # bytes of JSON
 MAX_FILES, MAX_DEPTH = 256, 4
 BLOCK = 1 << 18
+AGAIN = "the next poll tries again"
 REFUSED = "look at this version in the registry; register it again with `glyphyard push`"
 
 
@@ -188,9 +189,13 @@ class Registry:
             if response.status not in (200, 206, 416):
                 raise self._explain(response)
             yield response
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise Unreachable(self._config.url, f"does not answer ({reason})", "the model in use stays") from error
+            raise Unreachable(self._config.url, f"does not answer ({reason})", AGAIN) from error
+        except ValueError as error:  # of http.client about a header: its text would show what the header holds
+            raise Unreachable(
+                self._config.url, f"cannot be asked ({type(error).__name__})", "check address and credentials"
+            ) from None
         finally:
             connection.close()
 
@@ -198,14 +203,19 @@ class Registry:
         host, port, timeout = str(self._address.hostname), self._address.port, self._config.timeout_s
         if self._address.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=timeout)
-        trusted = ssl.create_default_context(cafile=self._config.ca_file)
+        try:
+            trusted = ssl.create_default_context(cafile=self._config.ca_file)
+        except OSError as error:
+            raise Unreachable(
+                "registry.ca_file", f"{self._config.ca_file}: expected certificates in PEM ({error.strerror or error})", "mend it"
+            ) from error
         return http.client.HTTPSConnection(host, port, timeout=timeout, context=trusted)
 
     def _explain(self, response: http.client.HTTPResponse) -> Unreachable:
         status = response.status
         if status in (401, 403):
             return Unreachable(
-                self._config.url, f"refuses these credentials (HTTP {status})", "check user and password, or rights"
+                self._config.url, f"refuses (HTTP {status})", "check user and password, their rights, and the model's name"
             )
         if 300 <= status < 400:
             return Unreachable(self._config.url, f"sends elsewhere (HTTP {status})", "give the registry's own address")
@@ -213,9 +223,10 @@ class Registry:
             said = json.loads(response.read(4096)).get("message", "")
         except (ValueError, RecursionError, AttributeError, OSError, http.client.HTTPException):
             said = ""
-        return Unreachable(
-            self._config.url, f"HTTP {status} {' '.join(str(said).split())[:160]}".strip(), "the model in use stays"
-        )
+        remedy = "check registry.url: is this an MLflow server?" if status == 404 and not said else AGAIN
+        if status == 500 and self._credentials.token:
+            remedy = "MLflow's own users have a password: a token needs a proxy that knows it"
+        return Unreachable(self._config.url, f"HTTP {status} {' '.join(str(said).split())[:160]}".strip(), remedy)
 
 
 def safe_name(name: str) -> bool:

@@ -64,7 +64,8 @@ class Service:
                 body = json.dumps({"bundle": str(bundle), "version": key, "bundle_sha256": sha256}).encode("utf-8")
                 _call(Request(self._tell.url, data=body, headers={"Content-Type": "application/json"}, method="POST"))
         except (OSError, ValueError, subprocess.SubprocessError, http.client.HTTPException) as error:
-            raise Unhealthy("service", f"cannot be told of {key} ({_short(error)})", "check `tell`") from error
+            news = f"of {key}" if key else "that no version serves"
+            raise Unhealthy("service", f"cannot be told {news} ({_short(error)})", "check `tell`") from error
 
     def wait_until_healthy(self, key: str, sha256: str) -> None:
         """Return as soon as the service is well with this bundle; `Unhealthy` with its last words when the time is over."""

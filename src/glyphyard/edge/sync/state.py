@@ -72,6 +72,13 @@ class SyncState(Record):
         self.attempts.pop(key, None)
         self.good = [k for k in self.good if k != key]
 
+    def forgive(self, key: str) -> bool:
+        """Take a version (its key or its number) out of quarantine; True if it was there."""
+        found = [k for k in self.quarantine if key in (k, k.partition("-")[0])]
+        for k in found:
+            del self.quarantine[k]
+        return bool(found)
+
     def try_again(self, key: str) -> int:
         """Count one more attempt at `key` and return how many there were with it."""
         self.attempts[key] = self.attempts.get(key, 0) + 1

@@ -22,6 +22,7 @@ from glyphyard.core.pixels import read_image
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.engines import Unready, native_device
+from glyphyard.edge.session import NoRuntime
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.service import without_secrets
 
@@ -180,7 +181,7 @@ def main() -> int:
         report = perform(request)
     except GlyphyardError as error:
         print(error, file=sys.stderr)
-        return UNREADY if isinstance(error, Unready) else 2
+        return UNREADY if isinstance(error, Unready | NoRuntime) else 2
     with os.fdopen(out, "w", encoding="utf-8") as answer:
         answer.write(json.dumps(asdict(report)) + "\n")
     return 0
