@@ -12,19 +12,23 @@ if [ $# -lt 1 ]; then
     exit 2
 fi
 here=$(cd "$(dirname "$0")/.." && pwd)
-bundles=$(realpath "$@")
+mapfile -t bundles < <(realpath "$@")
 uv=$here/.tools/uv/bin/uv
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 "$uv" build --quiet --wheel --out-dir "$work" "$here"
 "$uv" venv --quiet --python "${PYTHON:-python3.10}" "$work/venv"
-"$uv" pip install --quiet --python "$work/venv/bin/python" "$(echo "$work"/*.whl)[runtime]" "opencv-python-headless<5" \
-    ${ONNXRUNTIME:+"onnxruntime-gpu==$ONNXRUNTIME"} onnx pytest pytest-timeout hypothesis
+wheel=$(echo "$work"/*.whl)
+runtime=("$wheel[runtime]")
+if [ -n "${ONNXRUNTIME:-}" ]; then
+    runtime=("$wheel" "onnxruntime==$ONNXRUNTIME" "numpy<2") # older ones know no NumPy 2
+fi
+"$uv" pip install --quiet --python "$work/venv/bin/python" "${runtime[@]}" "opencv-python-headless<5" onnx pytest pytest-timeout hypothesis
 cp -r "$here/tests" "$here/tools" "$here/docs" "$here/pyproject.toml" "$work/"
 cd "$work" && mkdir src
 python=$work/venv/bin/python
-"$python" - $bundles <<'PYTHON'
+"$python" - "${bundles[@]}" <<'PYTHON'
 import sys
 
 import cv2

@@ -58,6 +58,16 @@ def test_rows_in_which_nothing_can_be_seen_never_take_part() -> None:
     assert weights.argmax() == 4  # type: ignore[union-attr]
 
 
+def test_rows_that_nobody_has_read_are_not_hopeless_and_a_source_keeps_its_share() -> None:
+    m = HardExampleMiner(IDS, CONFIG.model_copy(update={"most_misread": 0.5}))
+    m.note(IDS[:3], torch.tensor([0.9, 1.0, 0.8]))  # their mean is over the bound, too
+    m.end_epoch(2)
+    weights = CurriculumSampler(m, IDS).weights(1.0)
+    assert (weights > 0).tolist() == [False, False, False, True, True]  # type: ignore[operator]
+    shared = CurriculumSampler(m, IDS, ["real", "real", "real", "drawn", "drawn"], {"real": 0.4, "drawn": 0.6}).weights(1.0)
+    assert float(shared[:3].sum()) == pytest.approx(0.4)  # type: ignore[index]
+
+
 def test_the_curriculum_goes_from_easy_to_hard() -> None:
     m = miner()
     m.note(IDS, torch.tensor([0.0, 1.0, 0.2, 0.6, 0.4]))

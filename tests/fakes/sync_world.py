@@ -87,7 +87,7 @@ class World:
 
     def config(self, **changes: Any) -> SyncConfig:
         """Return a configuration for this device."""
-        registry = {"url": self.registry.url, "timeout_s": 1.0} | changes.pop("registry", {})
+        registry = {"url": self.registry.url, "timeout_s": 2.0} | changes.pop("registry", {})
         value = {"registry": registry, "model": "reader", "root": str(self.root), "metrics": {"port": 0}, "keep": 2}
         value |= {"trial": {"engine": self.engine}} | changes
         return SyncConfig.from_json(value, "config").checked("config")

@@ -110,8 +110,13 @@ def test_all_rows_are_read_before_the_first_epoch_draws(tmp_path: Path, monkeypa
     job = StageJob(restoring_recipe(HARD), 0, prepared(), tmp_path / "stage", tmp_path / "best.pt", 0.0)
     loop = Loop(job, SingleRank(), Watch(), open_ingest)
     start = [p.clone() for p in loop.learner.weights]
+    networks = {name: loop.learner.parts[name] for name in ("generator", "recogniser")}
+    before = {name: {k: v.clone() for k, v in part.state_dict().items()} for name, part in networks.items()}
+    monkeypatch.setattr(Loop, "_train_epoch", lambda self: self.learner.step())
     with pytest.raises(Stop):
         loop.run()
+    for name, part in networks.items():
+        assert same_weights(before[name], part.state_dict()), "statistics of batches count as well"
     monkeypatch.setattr(Learner, "step", step)
     assert loop.miner is not None
     assert loop.miner.times_N.tolist() == [1] * len(loop.miner.ids_N)

@@ -62,6 +62,12 @@ class HardExampleMiner:
         self.in_use_N = state["in_use"]
 
 
+def _without(weights: Tensor, hopeless: Tensor) -> Tensor:
+    """Return the weights without those of hopeless rows, unless there are no others."""
+    left = torch.where(hopeless, 0.0, weights)
+    return left if bool(left.sum() > 0) else weights
+
+
 class CurriculumSampler:
     """Draws a rank's rows by their difficulty: from the easier ones at first, from all of them later.
 
@@ -86,17 +92,20 @@ class CurriculumSampler:
         share = 1.0 if done >= config.full_at else config.start_share + (1 - config.start_share) * done / config.full_at
         admitted = torch.zeros(len(known), dtype=torch.bool)
         admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
-        weights = torch.where(admitted & (known <= config.most_misread), (known + LEAST) ** config.difficulty_alpha, 0.0)
-        mine = self._shared(weights[torch.searchsorted(self.miner.ids_N, self.ids_of_rank)])
+        weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
+        hopeless = (known > config.most_misread) & (self.miner.times_N > 0)
+        places = torch.searchsorted(self.miner.ids_N, self.ids_of_rank)
+        mine = self._shared(weights[places], hopeless[places])
         return mine if bool(mine.sum() > 0) else torch.ones_like(mine)
 
-    def _shared(self, weights: Tensor) -> Tensor:
+    def _shared(self, weights: Tensor, hopeless: Tensor) -> Tensor:
         if not self.shares:
-            return weights
+            return _without(weights, hopeless)
         shared = torch.zeros_like(weights)
         for rows, share in self.shares:
-            total = weights[rows].sum()
-            shared[rows] = share * weights[rows] / total if total > 0 else 0.0
+            of_source = _without(weights[rows], hopeless[rows])
+            total = of_source.sum()
+            shared[rows] = share * of_source / total if total > 0 else 0.0
         return shared
 
     def order(self, batch: int, steps: int, seed: int, epoch: int, rank: int, done: float) -> Tensor | None:

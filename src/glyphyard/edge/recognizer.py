@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from glyphyard.edge.language import GREEDY, ngram_of
 from glyphyard.edge.manifest import CPU_MODEL, GOLDEN
 from glyphyard.edge.session import CPU, CPU_TOLERANCE, OnnxSession, Session
 
-Image = np.ndarray | Path | str | bytes
+Image = np.ndarray | os.PathLike[str] | str | bytes | bytearray | memoryview
 Layout = str | Sequence[str]
 REPLAY_BATCH = 64
 MAX_BATCH = 1024  # crops of one call to the model: 16 MiB of input, some hundred inside the network
@@ -137,7 +138,7 @@ class Recognizer:
     def _load(self, image: Image, name: str, rgb: bool) -> np.ndarray:
         if isinstance(image, bytes | bytearray | memoryview):
             return self.bundle.pixels.resize(decode_image(bytes(image), name))
-        if isinstance(image, str | Path):
+        if isinstance(image, str | os.PathLike):
             return self.bundle.pixels.resize(read_image(Path(image)))
         if not isinstance(image, np.ndarray):
             problem = f"expected a path, encoded bytes or a uint8 array, found {type(image).__name__}"

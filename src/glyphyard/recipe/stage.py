@@ -90,7 +90,9 @@ class HardMiningConfig(Strict):
     start_share: Fraction = Field(0.5, description="Share of the rows, easiest first, that the curriculum starts with.")
     full_at: Fraction = Field(0.5, description="Share of the stage after which all rows take part.")
     most_misread: Fraction = Field(
-        1.0, description="Rows of which a larger share of characters is misread never take part: nothing can be seen in them."
+        1.0,
+        description="A row of which a larger share of the characters is known to be misread takes no part any more: nothing can"
+        " be seen in it. Where that is true of all rows of a source they stay.",
     )
 
 

@@ -83,8 +83,10 @@ class ResidentIngest:
 
     def survey(self) -> Iterator[Rows]:
         """Yield, each once, the rows that all epochs together would come by without mining."""
-        places = torch.cat([self._unmined(epoch).flatten() for epoch in range(self.epochs)]).unique()
-        yield from map(self._as_of(0).take, places.split(VALIDATION_BATCH))
+        wanted = torch.zeros(len(self.train_rows.texts), dtype=torch.bool)
+        for epoch in range(self.epochs):
+            wanted[self._unmined(epoch).flatten()] = True
+        yield from map(self._as_of(0).take, wanted.nonzero().flatten().split(VALIDATION_BATCH))
 
     def _unmined(self, epoch: int) -> Tensor:
         """Return (steps, batch) indices into this rank's rows."""
@@ -93,7 +95,7 @@ class ResidentIngest:
         return order[: self.steps_per_epoch]
 
     def _as_of(self, epoch: int) -> Rows:
-        # What was hard has to come again as it was: with other noise each time it would be the noise that is mined.
+        # What was hard has to come with the same draws of noise: with others each time it would be the dice that are mined.
         return replace(self.train_rows, epoch=1 if self.miner else epoch + 1)
 
 

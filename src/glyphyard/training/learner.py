@@ -89,7 +89,8 @@ class Learner:
             with autocast(self.bf16, self.ranks.device):
                 self.task.loss(parts, batch, self.stage)
             assert batch.misread is not None  # law GY063
-            ids, misread = ids + batch.ids.tolist(), misread + batch.misread.tolist()
+            ids.extend(batch.ids.tolist())
+            misread.extend(batch.misread.tolist())
         return ids, misread
 
     @torch.inference_mode()

@@ -396,7 +396,7 @@ def test_what_serves_and_is_damaged_is_told_with_the_registry_down(world: World)
     state = world.poll()
     board.show(state)
     assert state.outcome == "unreachable"
-    assert f"{world.keys[0]} is damaged" in state.message
+    assert f"{world.keys[0]}, which serves, is damaged" in state.message
     assert 'glyphyard_sync_in_sync{model="reader",alias="champion"} 0' in board.as_metrics()
     assert state.serving is None
 

@@ -37,7 +37,7 @@ def test_certificates_that_are_not_there_are_missed_at_once(tmp_path: Path) -> N
     path = tmp_path / "sync.json"
     path.write_text('{"registry": {"url": "https://h", "ca_file": "/no/such.pem"}, "model": "m", "root": "/r"}')
     with pytest.raises(BadInput, match=r"registry\.ca_file.*/no/such\.pem"):
-        SyncConfig.load(path)
+        SyncConfig.load(path).credentials()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from glyphyard.edge.engine_build import build
 from glyphyard.edge.engines import Judged, Unready
 from glyphyard.edge.queue import LabelQueue
 from glyphyard.edge.recognizer import Recognizer
+from glyphyard.edge.session import NoRuntime
 from glyphyard.edge.sync import trial as trial_module
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest, perform, recent_crops, try_bundle
@@ -234,6 +235,24 @@ def test_a_device_that_is_not_ready_is_no_fault_of_the_bundle(
 def test_a_provider_that_does_not_work_here_is_no_fault_of_the_bundle(bundle: Path, tmp_path: Path, provider: str) -> None:
     with pytest.raises(Unready, match="provider"):
         try_bundle(asked(bundle, tmp_path, providers=[provider, "CPUExecutionProvider"]))
+
+
+def test_a_provider_that_works_with_the_model_in_use_puts_the_blame_on_the_new_one(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, opened = trial_module._recognizer, []
+
+    def opens(folder: Path, request: TrialRequest) -> object:
+        opened.append(folder)
+        if len(opened) == 1:
+            raise NoRuntime("providers", "does not work here")
+        return before(folder, request)
+
+    monkeypatch.setattr(trial_module, "_recognizer", opens)
+    with pytest.raises(BadInput, match="does not work") as caught:
+        perform(asked(bundle, tmp_path, bundle))
+    assert not isinstance(caught.value, NoRuntime)
+    assert len(opened) == 2
 
 
 def test_without_onnxruntime_the_device_is_at_fault(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ class Agent:
         state = self.state
         serving = self.shelf.current()
         if serving is not None and not self.shelf.holds(serving):
-            message, serving = f"{message}; {serving} is damaged, and there is no other to go back to", None
+            message, serving = f"{message}; {serving}, which serves, is damaged", None
         self._say_news([*([self._queue_trouble] if self._queue_trouble else []), f"{outcome}: {message}"])
         state.outcome, state.message, state.serving = outcome, message, serving
         state.failures = 0 if outcome in GOOD or outcome == "quarantined" else state.failures + 1

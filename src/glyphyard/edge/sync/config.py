@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,12 +116,11 @@ class SyncConfig(Record):
     @classmethod
     def load(cls, path: Path) -> SyncConfig:
         """Read and check a configuration file; a `BadInput` names what is wrong."""
-        if not path.is_file():
-            raise BadInput(str(path), "there is no such configuration", "name the agent's JSON file with --config")
-        config = cls.from_json(read_json(path), str(path)).checked(str(path))
-        if (trusted := config.registry.ca_file) is not None and not Path(trusted).is_file():
-            raise BadInput(f"{path}.registry.ca_file", f"[GY045] there is no file {trusted}", "name the PEM file")
-        return config
+        try:
+            value = read_json(path)
+        except BadInput as error:
+            raise BadInput(error.where, error.problem, "name the agent's JSON file with --config") from error
+        return cls.from_json(value, str(path)).checked(str(path))
 
     def checked(self, where: str) -> SyncConfig:
         """Return the configuration itself if it keeps the laws GY045 to GY048."""
@@ -170,6 +170,8 @@ class SyncConfig(Record):
 
     def credentials(self) -> Credentials:
         """Return the secret from the environment or the credentials file; over plain HTTP it stays on this machine."""
+        if (trusted := self.registry.ca_file) is not None and not os.path.isfile(trusted):
+            raise BadInput("registry.ca_file", f"[GY045] there is no file {trusted} that can be read", "name the PEM file")
         found = Credentials.find(self.registry.credentials_file)
         address = _address(self.registry.url, "registry.url")
         if found.header and address.scheme == "http" and address.hostname not in LOOPBACK and not self.registry.allow_plain_http:
@@ -236,8 +238,8 @@ class Credentials:
 
 def _check_secret(key: str, value: str, where: str) -> None:
     """Refuse what no HTTP header can carry, such as the line break of a file, and say nothing of the secret itself."""
-    if not value.isprintable():
-        raise BadInput(where, "[GY049] it holds a line break or another character that does not print", "write it without")
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        raise BadInput(where, "[GY049] it holds a line break or another control character", "write it without")
     if key == "token" and not (value.isascii() and " " not in value):
         raise BadInput(where, "[GY049] expected a token of ASCII characters without blanks", "write it as the registry gave it")
 

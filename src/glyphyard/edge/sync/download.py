@@ -52,7 +52,7 @@ def download(
         raise Refused(where, f"bundle.json names {wrong[0][:80]!r}, which is not among its files", REFUSED)
     total = sum(listed[name].size for name in hashes) + described.size
     if total > limit:
-        problem = f"its files are {total / 2**20:.3g} MiB, more than {limit / 2**20:.3g}"
+        problem = f"its files are {total / 2**20:,.1f} MiB, more than {limit / 2**20:,.3f}"
         raise StepFailed(where, problem, "raise max_bundle_mib")  # the device's own limit: nothing against the version
     room(total - sum(p.stat().st_size for p in staged.rglob("*") if p.is_file() and not p.is_symlink()))
     for name, sha256 in sorted(hashes.items()):

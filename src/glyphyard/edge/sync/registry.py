@@ -225,7 +225,7 @@ class Registry:
             said = ""
         remedy = "check registry.url: is this an MLflow server?" if status == 404 and not said else AGAIN
         if status == 500 and self._credentials.token:
-            remedy = "MLflow's own users have a password: a token needs a proxy that knows it"
+            remedy = f"{AGAIN}; if it stays so: MLflow's own users have a password, a token needs a proxy that knows it"
         return Unreachable(self._config.url, f"HTTP {status} {' '.join(str(said).split())[:160]}".strip(), remedy)
 
 

@@ -58,9 +58,9 @@ class Shelf:
 
     def holds(self, key: str) -> bool:
         """True if this version is installed and whole; one that is not is removed, unless it serves."""
-        if not self.folder(key).exists():
-            return False
         try:
+            if not self.folder(key).exists():
+                return False
             self.verify(key)
         except (BadInput, OSError):
             if self.current() != key:

@@ -97,7 +97,13 @@ def perform(request: TrialRequest) -> TrialReport:
     """Open, build or pick the engine, replay the golden crops, read the canary crops; the first that fails is raised."""
     if request.look:
         return TrialReport(0, engine=_engine_here(request))
-    challenger, engine = _recognizer(Path(request.bundle), request)
+    try:
+        challenger, engine = _recognizer(Path(request.bundle), request)
+    except NoRuntime as error:
+        if request.serving:
+            _recognizer(Path(request.serving), request)  # where the one in use opens, this device is not to blame
+            raise BadInput(error.where, error.problem, error.remedy) from error
+        raise
     golden = challenger.replay()
     champion = _recognizer(Path(request.serving), request)[0] if request.serving and request.config.canary else None
     count, differing = 0, 0
