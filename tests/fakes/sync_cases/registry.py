@@ -32,7 +32,7 @@ def registry_cases() -> Iterator[Case]:
     group = "registry"
     yield Case(group, "down", closed_port, OUT)
     yield Case(group, "drops every connection", faulty(drop=True), OUT)
-    yield Case(group, "says nothing", faulty(silence_s=1.6), OUT)
+    yield Case(group, "says nothing", faulty(silence_s=2.6), OUT)
     yield Case(group, "sends elsewhere", faulty(redirect="http://127.0.0.1:1/"), OUT)
     for status in (400, 401, 403, 404, 429, 500, 502, 503):
         yield Case(group, f"HTTP {status}", faulty(status=status), OUT)
