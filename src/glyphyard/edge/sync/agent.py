@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,11 +14,10 @@ from glyphyard.edge.sync.engines import Engines, NoEngine, Say, Trial
 from glyphyard.edge.sync.registry import Refused, Registry, Unreachable, Version
 from glyphyard.edge.sync.service import Service, Unhealthy
 from glyphyard.edge.sync.shelf import Shelf
-from glyphyard.edge.sync.state import ATTEMPTS, Swap, SyncState, one_line
-from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest, try_bundle
+from glyphyard.edge.sync.state import ATTEMPTS, GOOD, Swap, SyncState, one_line
+from glyphyard.edge.sync.trial import Rejected, TrialRequest, try_bundle
 
 FOLLOW = 3  # times that one poll goes after an alias that moves while it downloads
-GOOD = ("current", "updated")
 
 
 class Agent:
@@ -35,6 +33,8 @@ class Agent:
     ) -> None:
         self.config, self.shelf, self._trial, self._say = config, Shelf(Path(config.root)), trial, say
         self._said: set[str] = set()  # at the last poll of this process
+        self._queue_trouble: str | None = None
+        self._damaged: str | None = None  # what serves and is not whole, with no other to go back to
         self._registry = registry or Registry(config.registry, config.credentials())
         self._service = service or Service(config.tell, config.health)
         self.state = SyncState.load(self.shelf.state, config.model, config.alias)
@@ -73,26 +73,20 @@ class Agent:
     def _note(self, outcome: str, message: str) -> None:
         state = self.state
         serving = self.shelf.current()
-        if serving is not None and not self.shelf.holds(serving):
+        if serving is not None and serving == self._damaged and outcome not in GOOD:
             message, serving = f"{message}; {serving}, which serves, is damaged", None
-        self._say_news([*([self._queue_trouble] if self._queue_trouble else []), f"{outcome}: {message}"])
-        state.outcome, state.message, state.serving = outcome, message, serving
-        state.failures = 0 if outcome in GOOD or outcome == "quarantined" else state.failures + 1
-        state.when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        news = [line for line in (self._queue_trouble, f"{outcome}: {message}") if line]
+        for line in (line for line in news if line not in self._said):
+            self._say(line)
+        self._said = set(news)
+        state.note(outcome, message, serving, datetime.now(timezone.utc).isoformat(timespec="seconds"))
         try:
             state.save(self.shelf.state)
         except OSError as error:  # a full disk: the state of before the poll is still there, whole
             self._say(f"cannot write {self.shelf.state} ({error.strerror})")
 
-    def _say_news(self, lines: list[str]) -> None:
-        """Say what the last poll of this process did not say."""
-        for line in lines:
-            if line not in self._said:
-                self._say(line)
-        self._said = set(lines)
-
     def _sweep_queue(self) -> None:
-        self._queue_trouble = ""
+        self._queue_trouble = None
         try:
             if self.config.queue:
                 make_folder(Path(self.config.queue.folder))
@@ -104,6 +98,7 @@ class Agent:
 
     def _recover(self) -> NoEngine | None:
         """Let a whole version serve; return why it has no engine here, which a version to come may mend."""
+        self._damaged = None
         self.shelf.prepare()
         for version, request in self.shelf.asked_to_forgive():
             if self.forgive(version):
@@ -113,8 +108,9 @@ class Agent:
         self._finish_swap()
         serving = self.shelf.current()
         if serving is None or not self.shelf.holds(serving):
-            spare = self._spare(serving)
+            spare = self.shelf.last_whole(self.state.good, serving)
             if spare is None:
+                self._damaged = serving
                 return None
             self._say(f"{serving or 'no version'} is damaged or missing; going back to {spare}")
             self.shelf.point(spare)
@@ -144,10 +140,6 @@ class Agent:
             self._tell(serving)
         self.state.swap = None
         self.state.save(self.shelf.state)
-
-    def _spare(self, without: str | None) -> str | None:
-        """Return the last version that was healthy here and is whole, `without` aside; an untried one never serves."""
-        return next((k for k in reversed(self.state.good) if k != without and self.shelf.holds(k)), None)
 
     # What the alias names
 
@@ -205,10 +197,7 @@ class Agent:
             self.state.downloaded_bytes += count
 
         def room(needed: int) -> None:
-            if shutil.disk_usage(self.shelf.root).free < needed + MIB:
-                self._prune(2)
-            if (free := shutil.disk_usage(self.shelf.root).free) < needed + MIB:
-                raise StepFailed(str(self.shelf.root), f"{free >> 20} MiB free, {needed >> 20} needed", "free some space")
+            self.shelf.make_room(needed, lambda: self._prune(2))
 
         limit = int(self.config.max_bundle_mib * MIB)
         download(self._registry, version, staged, limit, came, room, lambda: self._still(version))
@@ -229,20 +218,7 @@ class Agent:
             raise
         if report.engine:
             self.state.engines[key] = report.engine
-        seen = f"{report.golden} golden crops read as they should on {report.runtime[0] if report.runtime else 'this device'}"
-        self._say(f"{key}: {seen}{self._canary_seen(report, reference)}")
-
-    def _canary_seen(self, report: TrialReport, reference: str | None) -> str:
-        canary = self.config.trial.canary
-        if canary is None:
-            return ""
-        if not report.canary:
-            return f"; no canary crop is in {canary}"
-        return (
-            f", {report.disagreements} of {report.canary} canary crops differ"
-            if reference
-            else f", {report.canary} canary crops read"
-        )
+        self._say(f"{key}: {report.told(self.config.trial.canary, reference is not None)}")
 
     def _request(self, key: str, reference: str | None) -> TrialRequest:
         serving = str(self.shelf.folder(reference)) if reference else None
@@ -283,7 +259,7 @@ class Agent:
 
     def _go_back(self, swap: Swap, reason: str, certain: bool = False) -> None:
         usable = swap.old is not None and swap.old != swap.new and self.shelf.holds(swap.old)
-        old = swap.old if usable else self._spare(swap.new)
+        old = swap.old if usable else self.shelf.last_whole(self.state.good, swap.new)
         self.shelf.point(old)
         self.state.rollbacks += 1
         if old is None:

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from glyphyard.core.errors import BadInput, ExitCode, GlyphyardError
 from glyphyard.edge.sync import disk
-from glyphyard.edge.sync.agent import GOOD, Agent
+from glyphyard.edge.sync.agent import Agent
 from glyphyard.edge.sync.config import SyncConfig
 from glyphyard.edge.sync.metrics import Board, serve
 from glyphyard.edge.sync.shelf import Shelf
-from glyphyard.edge.sync.state import SyncState
+from glyphyard.edge.sync.state import GOOD, SyncState
 
 CONFIG = Path("/etc/glyphyard/sync.json")
 Say = Callable[[str], None]

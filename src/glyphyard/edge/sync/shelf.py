@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from glyphyard.core.errors import BadInput
+from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.sync import disk
+from glyphyard.edge.sync.config import MIB
 from glyphyard.edge.sync.registry import Version
 
 FORGIVE = "forgive-"
@@ -67,6 +70,17 @@ class Shelf:
                 disk.remove(self.folder(key))
             return False
         return True
+
+    def last_whole(self, good: Sequence[str], without: str | None) -> str | None:
+        """Return the last of the versions that were healthy here and is whole, `without` aside; an untried one never serves."""
+        return next((key for key in reversed(good) if key != without and self.holds(key)), None)
+
+    def make_room(self, needed: int, prune: Callable[[], None]) -> None:
+        """Prune where `needed` bytes and some more are not free; `StepFailed` where that does not help."""
+        if shutil.disk_usage(self.root).free < needed + MIB:
+            prune()
+        if (free := shutil.disk_usage(self.root).free) < needed + MIB:
+            raise StepFailed(str(self.root), f"{free >> 20} MiB free, {needed >> 20} needed", "free some space")
 
     def stage(self, version: Version) -> Path:
         """Return the version's staging folder; those of other versions are removed, so they cannot fill the disk."""

@@ -10,6 +10,7 @@ from glyphyard.core.files import read_json
 from glyphyard.core.records import Record
 from glyphyard.edge.sync.disk import write_json
 
+GOOD = ("current", "updated")  # outcomes of a poll after which the device serves what the alias names
 ATTEMPTS = 3  # deaths of agent or device while a version is tried, and downloads with a wrong content
 
 
@@ -59,6 +60,12 @@ class SyncState(Record):
     def save(self, path: Path) -> None:
         """Write the state, on the disk before this returns."""
         write_json(path, self.to_json())
+
+    def note(self, outcome: str, message: str, serving: str | None, when: str) -> None:
+        """Take in how a poll ended; `when` is for people and decides nothing."""
+        self.outcome, self.message, self.serving = outcome, message, serving
+        self.failures = 0 if outcome in GOOD or outcome == "quarantined" else self.failures + 1
+        self.when = when
 
     def confirm(self, key: str) -> None:
         """Note that `key` serves and is healthy."""

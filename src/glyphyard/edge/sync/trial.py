@@ -53,6 +53,16 @@ class TrialReport(Record):
     canary: int = 0
     disagreements: int = 0
 
+    def told(self, canary: str | None, compared: bool) -> str:
+        """Return it in words; `canary`: the folder that was looked into, `compared`: a model served that crops were read with, too."""
+        seen = f"{self.golden} golden crops read as they should on {self.runtime[0] if self.runtime else 'this device'}"
+        if canary is None:
+            return seen
+        if not self.canary:
+            return f"{seen}; no canary crop is in {canary}"
+        differ = f"{self.disagreements} of {self.canary} canary crops differ"
+        return f"{seen}, {differ if compared else f'{self.canary} canary crops read'}"
+
 
 class Rejected(StepFailed):
     """The bundle was tried and did not hold."""
