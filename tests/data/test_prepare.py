@@ -18,8 +18,8 @@ from glyphyard.core.files import sha256_file
 from glyphyard.core.pixels import PixelContract, decode_image
 from glyphyard.core.records import DatasetManifest
 from glyphyard.data import chunks
-from glyphyard.data.audit import TooManyBad
 from glyphyard.data.prepare import dataset_fingerprint, find_prepared, prepare
+from glyphyard.data.refusal import TooManyBad
 from glyphyard.recipe.dataset import SPLITS, ImageConfig
 
 pytestmark = pytest.mark.usefixtures("cheap_plates")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from outlining import outlining_recipe, write_outlines, write_plates
@@ -16,6 +18,7 @@ from glyphyard.core.letterbox import Letterbox
 from glyphyard.core.records import DatasetManifest
 from glyphyard.data.outlines import unpack
 from glyphyard.data.prepare_outlines import identify_outlines, prepare_outlines
+from glyphyard.data.refusal import TooManyBad
 from glyphyard.data.region_masks import polygon_mask
 from glyphyard.data.resident import load_resident
 from glyphyard.recipe.dataset import DatasetConfig
@@ -71,6 +74,22 @@ def test_a_plate_stands_on_one_side_whatever_the_sources_say(tmp_path):
     assert read_json(folder / "audit.json")["counts"]["held_out_elsewhere"] == 3
 
 
+def test_a_plate_of_two_groups_stands_on_one_side(tmp_path):
+    plates = tmp_path / "plates"
+    write_plates(plates, 6)
+    for image in sorted((plates / "images").iterdir()):  # a second picture of each plate, of a track of its own
+        cv2.imwrite(str(image.with_name(f"again_{image.name}")), 255 - cv2.imread(str(image)))
+        outlines = plates / "annotations" / f"{image.stem}.csv"
+        shutil.copy(outlines, outlines.with_name(f"again_{outlines.name}"))
+    split = {"validation": 0.0, "test": 0.5, "group_by": r"(\w+)\.png"}
+    folder = prepare_outlines(dataset((plates, ["train", "test"]), split=split), Capacity(100), tmp_path / "store")
+    train, test = (rows(folder, side) for side in ("train", "test"))
+    left_out = read_json(folder / "audit.json")["counts"]["held_out_elsewhere"]
+    assert not {row["text"] for row in train} & {row["text"] for row in test}
+    assert left_out
+    assert len(train) + len(test) + left_out == 12
+
+
 def test_labels_are_written_as_the_alphabet_writes_them(tmp_path):
     write_plates(tmp_path / "plates", 3)
     path = tmp_path / "plates" / "annotations" / "p01.csv"
@@ -89,9 +108,13 @@ def test_a_stranger_to_the_alphabet_is_bad_with_file_and_line(tmp_path):
     path = tmp_path / "plates" / "annotations" / "p01.csv"
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], "Ä" + lines[1][1:], *lines[2:]]) + "\n", encoding="utf-8")
-    with pytest.raises(BadInput, match="unknown_character") as caught:
-        prepare_outlines(dataset((tmp_path / "plates", ["train"])), Capacity(100), tmp_path / "store")
+    said: list[str] = []
+    with pytest.raises(TooManyBad, match="unknown_character") as caught:
+        prepare_outlines(dataset((tmp_path / "plates", ["train"])), Capacity(100), tmp_path / "store", say=said.append)
     assert "p01.csv:2" in str(caught.value)
+    assert any("p01.csv:2: unknown_character" in line for line in said)
+    assert str(caught.value.report) in str(caught.value)
+    assert [finding["line"] for finding in read_json(caught.value.report)["findings"]] == [2]
 
 
 def test_an_image_without_annotations_is_a_plate_with_nothing_on_it_or_left_out(tmp_path):

@@ -11,9 +11,11 @@ import pytest
 
 from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
+from glyphyard.core.files import read_json
 from glyphyard.core.records import DatasetManifest
 from glyphyard.data.page_rows import read_rows
 from glyphyard.data.prepare_pages import identify_pages, prepare_pages
+from glyphyard.data.refusal import TooManyBad
 from glyphyard.data.sources.yolo_folder import list_yolo_folder
 from glyphyard.recipe.dataset import DatasetConfig, SplitConfig, SyntheticPages, YoloFolder
 
@@ -90,6 +92,18 @@ def test_rows_say_what_stands_on_each_page(tmp_path):
     assert all((row.width, row.height, row.source) == (80, 60, "real") and row.image.is_file() for row in every)
     assert all(row.boxes.tolist() == [[20, 22.5, 60, 37.5]] and row.classes.tolist() == [0] for row in every)
     assert len({row.group for row in every}) == 12
+
+
+def test_refused_pages_are_told_and_listed_region_by_region(tmp_path):
+    folder = pages(tmp_path / "a")
+    for i in range(9):
+        (folder / "labels" / f"{i}.txt").write_text("0 3.5 0.5 0.5 0.25\n")
+    said: list[str] = []
+    with pytest.raises(TooManyBad) as caught:
+        prepare(dataset(real(folder)), tmp_path / "store", say=said.append)
+    assert all(any(f"{i}.txt:1: " in line for line in said) for i in range(9))
+    assert str(caught.value.report) in str(caught.value)
+    assert len(read_json(caught.value.report)["findings"]) == 9
 
 
 def test_an_empty_split_is_refused(tmp_path):

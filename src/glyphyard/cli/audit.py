@@ -18,8 +18,8 @@ def audit(
 ) -> None:
     """Prepare the recipe's data and print what the audit found; too many bad rows end with status 2."""
     from glyphyard.core.files import read_json
-    from glyphyard.data.audit import TooManyBad
     from glyphyard.data.catalogue import preparer_of
+    from glyphyard.data.refusal import TooManyBad
 
     loaded = load(recipe, overrides, labels, profile)
     capacity = loaded.model.capacity(loaded.dataset.image.width)

@@ -6,24 +6,17 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.capacity import Capacity
-from glyphyard.core.errors import BadInput
 from glyphyard.data.findings import AuditFinding, Kind, bad_rows, unused_rows
+from glyphyard.data.refusal import TooManyBad
 from glyphyard.data.sources import Row, list_rows
 from glyphyard.data.split import group_of
 from glyphyard.recipe.dataset import DatasetConfig
 
 MAX_EXAMPLES = 3
-
-
-class TooManyBad(BadInput):
-    """More than `max_bad_fraction` of a source's rows are bad; `report` is the audit.json that lists them, if it was written."""
-
-    report: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +129,4 @@ def refuse_too_many_bad(dataset: DatasetConfig, rows: Sequence[Row], findings: S
         also = "; ".join(f"line {f.line}: {f.detail}" for f in errors[1:MAX_EXAMPLES])
         share = f"{count} of {listed[name]} rows of {name} are bad ({count / listed[name]:.1%}), more than max_bad_fraction {dataset.max_bad_fraction:.1%}"
         problem = f"{errors[0].kind.value}: {errors[0].detail}; {share}" + (f"; {also}" if also else "")
-        raise TooManyBad(
-            f"{errors[0].file}:{errors[0].line}", problem, "mend or remove these rows, or raise dataset.max_bad_fraction"
-        )
+        raise TooManyBad(f"{errors[0].file}:{errors[0].line}", problem, findings)

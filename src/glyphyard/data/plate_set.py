@@ -74,7 +74,7 @@ def gather_plates(dataset: DatasetConfig) -> PlateSet:
     """List, audit and split the plates of all sources; too many bad regions or an empty source are a `BadInput`.
 
     Labels are normalised as texts are; what the dataset drops is no character. Groups are hashed to a side, the plate's text
-    being the group unless `group_by` says otherwise; one that stands on two sides (of two sources) stays on the stronger one.
+    being the group unless `group_by` says otherwise; a group or a text that stands on two sides stays on the stronger one.
     """
     alphabet = dataset.the_alphabet()
     known = {*alphabet.characters, *alphabet.fold}
@@ -101,7 +101,7 @@ def gather_plates(dataset: DatasetConfig) -> PlateSet:
     sides: Sides = {split: list(dealt[split]) for split in SPLITS}
     for page in drawn:
         sides[assign(page.group or page.path, dataset.split, allowed[page.source])].append(page)
-    kept, weaker = _apart(sides)
+    kept, weaker = _apart(sides, alphabet)
     return PlateSet(kept, [*findings, *moved, *weaker], listed)
 
 
@@ -110,25 +110,27 @@ def _normalised(page: Page, dataset: DatasetConfig) -> Page:
     return replace(page, regions=tuple(region for region in regions if region.label))
 
 
-def _apart(sides: Sides) -> tuple[Sides, list[AuditFinding]]:
-    """Leave plates out whose group stands on another, stronger side: a file's side is stronger than any drawn plate's."""
+def _apart(sides: Sides, alphabet: Alphabet) -> tuple[Sides, list[AuditFinding]]:
+    """Leave plates out whose group or text stands on another, stronger side: a file's side is stronger than any drawn plate's."""
 
-    def rank(split: Split, plate: MarkedPage | Page) -> tuple[bool, int]:
+    def rank(standing: tuple[Split, MarkedPage | Page]) -> tuple[bool, int]:
+        split, plate = standing
         return isinstance(plate, MarkedPage), STRENGTH[split]
 
-    strongest: dict[str, tuple[tuple[bool, int], Split, str]] = {}
-    for split, plate in _every(sides):
-        group = page_of(plate).group
-        if group and (group not in strongest or rank(split, plate) > strongest[group][0]):
-            strongest[group] = (rank(split, plate), split, page_of(plate).path)
+    holders: dict[tuple[str, str], tuple[Split, str]] = {}  # what is left out itself makes nobody yield
     kept: Sides = {split: [] for split in SPLITS}
     findings: list[AuditFinding] = []
-    for split, plate in _every(sides):
+    for split, plate in sorted(_every(sides), key=rank, reverse=True):
         page = page_of(plate)
-        _, side, other = strongest.get(page.group or "", (None, split, ""))
-        if side == split:
+        names = {"group": page.group or "", "text": alphabet.canonical(text_of(plate))}
+        keys = [(what, name) for what, name in names.items() if name]
+        elsewhere = [holders[key] for key in keys if key in holders and holders[key][0] != split]
+        if not elsewhere:
             kept[split].append(plate)
+            for key in keys:
+                holders.setdefault(key, (split, page.path))
             continue
+        side, other = elsewhere[0]
         detail = f"{page.path} is left out of {split}: the same plate stands in {side} ({other})"
         findings.append(AuditFinding(Kind.HELD_OUT_ELSEWHERE, 0, page.source, page.file or page.path, 0, detail))
     return kept, findings

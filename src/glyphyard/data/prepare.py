@@ -16,14 +16,15 @@ import pyarrow.parquet as pq
 from glyphyard.core import errors
 from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import canonical_json, make_folder, read_json, write_json, writing
+from glyphyard.core.files import canonical_json, make_folder, read_json, write_json
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest, SplitRecord
-from glyphyard.data.audit import TooManyBad, audit_labels, refuse_too_many_bad
+from glyphyard.data.audit import audit_labels, refuse_too_many_bad
 from glyphyard.data.chunks import chunk_specs, low_contract, run_chunk, run_chunk_in_ray
 from glyphyard.data.draft import Draft
 from glyphyard.data.findings import Kind, bad_rows, by_kind, told
 from glyphyard.data.fingerprint import PREPARE_VERSION, dataset_fingerprint, dataset_folder, find_prepared, identify
+from glyphyard.data.refusal import listing
 from glyphyard.data.shards import PAIRED_SCHEMA, SCHEMA, SplitWriter
 from glyphyard.data.workplace import workplace
 from glyphyard.recipe.dataset import SPLITS, DatasetConfig, Split
@@ -62,7 +63,8 @@ def prepare(
         paths = _read_images(draft, folder / "chunks", in_process, progress)
         draft.close()
         _refuse(draft, store, identity.fingerprint, say)
-        _tell(draft, say)
+        for line in told(draft.findings):
+            say(line)
         _check_need(dataset, draft.rows_by_split(), by_kind(draft.findings), need)
         splits = _write_shards(draft, paths, folder)
         shutil.rmtree(folder / "chunks")
@@ -90,22 +92,8 @@ def _summary(fingerprint: str, rows: Mapping[Split, int], bad: int) -> str:
 
 
 def _refuse(draft: Draft, store: Path, name: str, say: Say) -> None:
-    """Raise `TooManyBad` where too many rows are bad, after they were told and listed in <store>/audits/<name>/audit.json."""
-    try:
+    with listing(store, say, lambda: (name, draft.report(name))):
         refuse_too_many_bad(draft.dataset, draft.rows, draft.findings)
-    except TooManyBad as refused:
-        _tell(draft, say)
-        report = store / "audits" / name / "audit.json"
-        with writing(report):
-            write_json(report, draft.report(name))
-        error = TooManyBad(refused.where, f"{refused.problem}; all are listed in {report}", refused.remedy)
-        error.report = report
-        raise error from None
-
-
-def _tell(draft: Draft, say: Say) -> None:
-    for line in told(draft.findings):
-        say(line)
 
 
 def _check_need(dataset: DatasetConfig, rows: Mapping[Split, int], counts: Mapping[str, int], need: tuple[Split, ...]) -> None:

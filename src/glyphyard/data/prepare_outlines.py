@@ -28,6 +28,7 @@ from glyphyard.data.fingerprint import PLACES, dataset_folder
 from glyphyard.data.hashing import file_hashes
 from glyphyard.data.outlines import box_of, pack, thinned, to_canvas
 from glyphyard.data.plate_set import PlateSet, gather_plates, rows_in
+from glyphyard.data.refusal import listing
 from glyphyard.data.region_audit import MarkedPage
 from glyphyard.data.shards import OUTLINED_SCHEMA, SplitWriter
 from glyphyard.data.sources.page import Page
@@ -77,7 +78,8 @@ def prepare_outlines(
             say(f"audit: {', '.join(f'{n} {kind}' for kind, n in counts.items())} (listed in {target / 'audit.json'})")
         say(f"{_summary(identity, rows)} (cached)")
         return target
-    found = gather_plates(dataset)
+    with listing(store, say):
+        found = gather_plates(dataset)
     for line in told(found.findings):
         say(line)
     counted: dict[str, int] = {split: len(found.sides[split]) for split in SPLITS}

@@ -27,6 +27,7 @@ from glyphyard.data.findings import told
 from glyphyard.data.fingerprint import dataset_folder
 from glyphyard.data.page_rows import PIXELS, PreparedPage, write_rows
 from glyphyard.data.page_set import PageSet, gather_pages
+from glyphyard.data.refusal import listing
 from glyphyard.data.region_audit import MarkedPage, measure_image
 from glyphyard.data.region_masks import sheet_of
 from glyphyard.data.workplace import workplace
@@ -71,14 +72,16 @@ def prepare_pages(
     Classes are the labels that occur, in order. Drawn pages are drawn by as many processes as there are cores, or in this
     one. Too many bad regions, and a split in `need` that comes out empty, are a `BadInput`.
     """
-    found = gather_pages(dataset)
+    store = Path(store).absolute()
+    with listing(store, say):
+        found = gather_pages(dataset)
     names = _names(found)
     counts = {split: len(found.pages[split]) + len(found.drawn[split]) for split in SPLITS}
     if empty := [split for split in need if not counts[split]]:
         shown = ", ".join(f"{n} {split}" for split, n in counts.items())
         raise BadInput("dataset.split", f"the {empty[0]} split came out empty ({shown})", "add pages, or hold out another share")
     identity = _identity(found, names)
-    target = dataset_folder(make_folder(Path(store).absolute()), identity)
+    target = dataset_folder(make_folder(store), identity)
     for line in told(found.findings):
         say(line)
     if not (target / "manifest.json").is_file():

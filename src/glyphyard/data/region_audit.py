@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_bytes
 from glyphyard.core.pixels import MAX_PIXELS
 from glyphyard.data.findings import AuditFinding, Kind
+from glyphyard.data.refusal import TooManyBad
 from glyphyard.data.sources.page import Page, Region
 from glyphyard.data.sources.yolo_labels import SLACK
 
@@ -173,8 +174,8 @@ def measure_image(path: Path) -> tuple[int, int, str]:
     return (height, width, sha256_bytes(data)) if turned else (width, height, sha256_bytes(data))
 
 
-def refuse_too_many_bad_regions(pages: Sequence[Page], findings: Iterable[AuditFinding], most: float) -> None:
-    """Raise `BadInput` where more than the share `most` of a source's regions and pages is bad, naming the first ones."""
+def refuse_too_many_bad_regions(pages: Sequence[Page], findings: Sequence[AuditFinding], most: float) -> None:
+    """Raise `TooManyBad` where more than the share `most` of a source's regions and pages is bad, naming the first ones."""
     listed = Counter(page.source for page in pages for _ in (page, *page.regions, *page.problems))
     errors = [f for f in findings if f.severity == "error"]
     for source, bad in Counter(f.source for f in errors).items():
@@ -183,4 +184,4 @@ def refuse_too_many_bad_regions(pages: Sequence[Page], findings: Iterable[AuditF
         first, *others = [f for f in errors if f.source == source]
         also = "".join(f"; {f.file}:{f.line}: {f.detail}" for f in others[: MAX_EXAMPLES - 1])
         problem = f"{first.kind.value}: {first.detail}; {bad} of {listed[source]} regions and pages of {source} are bad, more than {most:.1%}{also}"
-        raise BadInput(f"{first.file}:{first.line}", problem, "mend or remove them, or raise dataset.max_bad_fraction")
+        raise TooManyBad(f"{first.file}:{first.line}", problem, [f for f in findings if f.source == source])
