@@ -79,6 +79,7 @@ BREACHES = [
         [*RESTORER, "stages.0={name: a, epochs: 1, train: [recogniser], losses: [{term: l1}]}"],
         ["recogniser", "l1", "teach generator"],
     ),
+    ("GY087", ["stages.0.validation_draws=3"], ["validation_draws 3", "ctc"]),
     ("GY064", ["stages.0.init=/nowhere/best.pt"], ["/nowhere/best.pt", "main"]),
     ("GY076", ["dataset.sources=[{name: made, kind: polygon_csv, folder: plates}]"], ["polygon_csv", "recognition"]),
     ("GY073", [*DETECTOR, "stages.0.steps=5", "stages.0.epochs=null"], ["steps 5", "detection"]),

@@ -124,6 +124,31 @@ def test_all_rows_are_read_before_the_first_epoch_draws(tmp_path: Path, monkeypa
     assert all(torch.equal(a, b) for a, b in zip(start, weights_before, strict=True)), "looking teaches nothing"
 
 
+def test_validation_of_several_draws_is_the_mean_over_other_noise() -> None:
+    def learner(draws: int) -> tuple[Learner, ResidentIngest]:
+        recipe = restoring_recipe([{**STAGES[1], "validation_draws": draws, "precision": "fp32"}])
+        job, ranks = StageJob(recipe, 0, prepared(), Path("unused")), SingleRank()
+        made = Learner(job, task_of(recipe), ranks)
+        ingest = open_ingest(job, made.task, ranks)
+        assert isinstance(ingest, ResidentIngest)
+        return made, ingest
+
+    once, first = learner(1)
+    thrice, all_three = learner(3)
+    rows = [batch for batch in all_three.validation()]
+    assert [batch.epoch for batch in rows] == [0, -1, -2]
+    low = [once.task.collate(batch, None).low for batch in rows]  # type: ignore[attr-defined]
+    assert not any(torch.equal(low[i], low[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    single = []
+    for batch in rows:
+        first.validation = lambda batch=batch: iter([batch])  # type: ignore[method-assign]
+        single.append(once.validate(first))
+    together = thrice.validate(all_three)
+    for name in ("psnr", "ssim", "loss"):
+        assert together[name] == pytest.approx(sum(each[name] for each in single) / 3, rel=1e-5), name
+    assert len({each["psnr"] for each in single}) == 3
+
+
 def test_hard_mining_asks_for_rows_in_memory() -> None:
     recipe = restoring_recipe(HARD)
     with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):

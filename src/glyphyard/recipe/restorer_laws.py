@@ -56,6 +56,15 @@ def losses_reach_what_is_trained(recipe: Recipe) -> Iterator[Breach]:
             yield Breach(("stages", i, "losses"), problem, "use losses of what is trained")
 
 
+def draws_are_of_something(recipe: Recipe) -> Iterator[Breach]:
+    """GY087: validation is drawn several times where low sides are made: in stages of l1, ssim or lcofl."""
+    for i, stage in enumerate(recipe.stages):
+        terms = {term.term for term in stage.losses}
+        if stage.validation_draws > 1 and not terms & set(PICTURE_TERMS):
+            problem = f"validation_draws {stage.validation_draws} against losses {sorted(terms)}: each draw would be the same"
+            yield Breach(("stages", i, "validation_draws"), problem, "leave it out: this stage never looks at a low side")
+
+
 def checkpoints_to_start_from_are_there(recipe: Recipe) -> Iterator[Breach]:
     """GY064: the checkpoint that a stage starts from exists."""
     for i, stage in enumerate(recipe.stages):
@@ -69,5 +78,6 @@ RESTORER_LAWS = (
     scales_agree,
     hard_rows_are_known,
     losses_reach_what_is_trained,
+    draws_are_of_something,
     checkpoints_to_start_from_are_there,
 )

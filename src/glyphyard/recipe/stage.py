@@ -126,6 +126,12 @@ class StageConfig(Strict):
     )
     finetune_lr: float = Field(1.0, gt=0, le=1, description="start finetune: the share of `lr` that is used.")
     validate_every_epochs: int = Field(1, ge=1)
+    validation_draws: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Times that each validation row is judged, with other noise each time: of few plates, one low side each is luck.",
+    )
     select: str = Field(
         "cer", description="The validation metric that names the best epoch: cer, exact_match, loss, psnr, word_acc …"
     )

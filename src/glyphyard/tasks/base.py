@@ -27,7 +27,7 @@ class Rows:
     texts: list[str]
     ids: Tensor  # (N,) int64
     targets: dict[str, Tensor]
-    epoch: int = 0  # of training, from 1; 0 in validation
+    epoch: int = 0  # of training, from 1; 0 in validation, and below where it is drawn several times
 
     def take(self, index: Tensor) -> Rows:
         """Return the rows at `index` (int64, on the CPU)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -38,7 +39,7 @@ class Ingest(Protocol):
         ...
 
     def validation(self) -> Iterator[Rows]:
-        """Yield this rank's share of the validation rows, each once."""
+        """Yield this rank's share of the validation rows, each once a draw."""
         ...
 
     def survey(self) -> Iterator[Rows]:
@@ -56,7 +57,8 @@ class ResidentIngest:
         self.seed, self.batch = order_seed(job), job.stage.batch_size // ranks.world
         self.total = sum(ranks.gather(len(train.texts)))
         self.steps_per_epoch = steps_per_epoch(self.total, self.batch, ranks.world, self.sampling)
-        self.train_rows, self.validation_rows = (_rows(split, task).to(ranks.device) for split in (train, validation))
+        self.train_rows = _rows(train, task).to(ranks.device)
+        self.validation_rows = held_out(job, task, validation, ranks.device)
         self.miner: HardExampleMiner | None = None
         if job.stage.hard_mining:
             if job.stage.hard_mining.rows_per_epoch:
@@ -79,7 +81,7 @@ class ResidentIngest:
 
     def validation(self) -> Iterator[Rows]:
         """Yield this rank's validation rows in order."""
-        yield from in_order(self.validation_rows)
+        yield from chain.from_iterable(map(in_order, self.validation_rows))
 
     def survey(self) -> Iterator[Rows]:
         """Yield, each once, the rows that all epochs together would come by without mining."""
@@ -113,7 +115,8 @@ class StreamedIngest:
         batch = job.stage.batch_size // ranks.world
         self.split = StreamedSplit(job.dataset, "train", batch, job.stage.sampling, order_seed(job), ranks.rank, ranks.world)
         self.steps_per_epoch = self.split.steps
-        self.validation_rows = _rows(load_resident(job.dataset, "validation", ranks.rank, ranks.world), task).to(ranks.device)
+        validation = load_resident(job.dataset, "validation", ranks.rank, ranks.world)
+        self.validation_rows = held_out(job, task, validation, ranks.device)
 
     def train(self, epoch: int, start_step: int) -> Iterator[Rows]:
         """Yield the batches of an epoch from `start_step` on."""
@@ -122,7 +125,7 @@ class StreamedIngest:
 
     def validation(self) -> Iterator[Rows]:
         """Yield this rank's validation rows in order."""
-        yield from in_order(self.validation_rows)
+        yield from chain.from_iterable(map(in_order, self.validation_rows))
 
     def survey(self) -> Iterator[Rows]:
         """Yield nothing: no stage that mines is streamed."""
@@ -147,6 +150,18 @@ def order_seed(job: StageJob) -> int:
 def in_order(rows: Rows) -> Iterator[Rows]:
     """Yield all rows in batches, each once."""
     yield from map(rows.take, torch.arange(len(rows.texts)).split(VALIDATION_BATCH))
+
+
+def held_out(job: StageJob, task: Task, split: ResidentSplit, device: torch.device) -> list[Rows]:
+    """Return the validation rows as they were prepared, then with low sides made anew, as often as the stage draws them.
+
+    What is drawn by epoch is other than in training. Rows of pairs have but one low side.
+    """
+    rows = _rows(split, task).to(device)
+    pairs = {source.name for source in job.recipe.dataset.sources if source.kind == "plate_pairs"}
+    targets = rows.targets | {"paired": torch.tensor([name in pairs for name in split.sources], dtype=torch.bool)}
+    again = [replace(rows, epoch=-draw, targets=targets) for draw in range(1, job.stage.validation_draws)]
+    return [rows, *again]
 
 
 def _rows(split: ResidentSplit | StreamBatch, task: Task) -> Rows:
