@@ -135,7 +135,7 @@ def test_validation_of_several_draws_is_the_mean_over_other_noise() -> None:
 
     once, first = learner(1)
     thrice, all_three = learner(3)
-    rows = [batch for batch in all_three.validation()]
+    rows = list(all_three.validation())
     assert [batch.epoch for batch in rows] == [0, -1, -2]
     low = [once.task.collate(batch, None).low for batch in rows]  # type: ignore[attr-defined]
     assert not any(torch.equal(low[i], low[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
