@@ -12,7 +12,6 @@ above, with its 95 % interval and p over plates, not over draws.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +27,14 @@ from glyphyard.pipeline.store import DEFAULT_STORE, open_run, recipe_of
 from glyphyard.recipe.recipe import Recipe
 
 
-def sides(recipe: Recipe, plates: ResidentSplit, draws: int, clean: bool) -> Iterator[list[np.ndarray]]:
-    """Yield the low-resolution sides of all plates, all noisy or all clean, once a draw; training and evaluation use other draws."""
+def sides(recipe: Recipe, plates: ResidentSplit, draws: int, clean: bool) -> list[list[np.ndarray]]:
+    """Return the low-resolution sides of all plates, all noisy or all clean, once a draw; training and evaluation use other draws."""
     assert recipe.dataset.low_resolution is not None
     low = recipe.dataset.low_resolution.model_copy(update={"clean": float(clean)})
-    for draw in range(draws):
-        yield list(degrade(plates.images, plates.ids, 10_000 + draw, recipe.seed, low).numpy())
+    return [list(degrade(plates.images, plates.ids, 10_000 + draw, recipe.seed, low).numpy()) for draw in range(draws)]
 
 
-def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, draws: int, clean: bool) -> tuple[np.ndarray, np.ndarray]:
+def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, drawn: list[list[np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """Return which words were read exactly, bicubically enlarged and as made, each (draws · plates,)."""
     alphabet, restorer = recipe.dataset.the_alphabet(), Restorer(bundle)
     wanted = [alphabet.canonical(text) for text in plates.texts]
@@ -46,7 +44,7 @@ def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, draws: int, clean
         return [alphabet.canonical(one.text) == text for one, text in zip(read, wanted, strict=True)]
 
     bicubic, made = list[bool](), list[bool]()
-    for small in sides(recipe, plates, draws, clean):
+    for small in drawn:
         bicubic += right([restorer.enlarge(image) for image in small])
         made += right(restorer.restore(small))
     return np.array(bicubic), np.array(made)
@@ -57,9 +55,10 @@ def table_of(run: Run, bundles: list[Path], draws: int, clean: bool, split: str)
     plates = load_resident(run.dataset, split)
     groups = np.array([run.recipe.dataset.the_alphabet().canonical(text) for text in plates.texts] * draws)
     table = Table("bundle", "bicubic", "made", "gain", "p", title=f"words of {len(plates)} {split} plates, {draws} sides each")
+    drawn = sides(run.recipe, plates, draws, clean)
     above: np.ndarray | None = None
     for bundle in bundles:
-        bicubic, made = words(run.recipe, plates, bundle, draws, clean)
+        bicubic, made = words(run.recipe, plates, bundle, drawn)
         gain, p = "", ""
         if above is not None:
             found = exact_match_difference(above, made, groups, 0.95, 2000, 0)
