@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from glyphyard.core.alphabet import Alphabet
@@ -97,9 +98,9 @@ def test_a_heavier_character_moves_the_loss_towards_its_own(config: ReaderConfig
     heavy[TARGETS["labels"][1, :4]] = 3.0
     alone = {name: value[1:] for name, value in TARGETS.items()}
     with torch.no_grad():
-        even, _ = reader.character_losses(recogniser, images, TARGETS, EVEN)
-        weighed, _ = reader.character_losses(recogniser, images, TARGETS, heavy)
-        second, _ = reader.character_losses(recogniser, images[1:], alone, EVEN)
+        even, _ = reader.character_losses(recogniser, images, TARGETS, EVEN, 0.0)
+        weighed, _ = reader.character_losses(recogniser, images, TARGETS, heavy, 0.0)
+        second, _ = reader.character_losses(recogniser, images[1:], alone, EVEN, 0.0)
     assert (weighed - even) * (second - even) > 0
 
 
@@ -110,3 +111,17 @@ def test_a_poor_picture_comes_before_its_characters() -> None:
     shares = [lcofl(recogniser, sr, hr, TARGETS, EVEN, psnr)["lcofl"].item() for psnr in (None, 20.0, 6.25, 0.1)]
     full = shares[0]
     assert shares == pytest.approx([full, full, full / 2, full / 10])
+
+
+def test_the_official_form_has_nothing_to_bound() -> None:
+    with pytest.raises(ValidationError, match="q 1 against form official"):
+        LcoflConfig(form="official", q=1.0)
+
+
+@pytest.mark.parametrize("config", RECOGNISERS, ids=lambda c: c.network)
+def test_bounded_classification_still_teaches_the_generator(config: ReaderConfig) -> None:
+    reader, recogniser = frozen(config)
+    _, sr, hr = enlarged()
+    plain, bounded = (Lcofl(LcoflConfig(q=q), reader)(recogniser, sr, hr, TARGETS, EVEN) for q in (0.0, 1.0))
+    assert bounded["classification"] < min(1.0, plain["classification"].item())
+    assert gradient("differentiable", config, q=1.0, classification=1.0, layout=0.0, ssim=0.0) > 0

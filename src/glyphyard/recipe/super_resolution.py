@@ -75,6 +75,13 @@ class LcoflConfig(Strict):
     classification: float = Field(1.0, ge=0, description="λ_C.")
     layout: float = Field(0.5, ge=0, description="λ_P.")
     ssim: float = Field(0.2, ge=0, description="λ_S.")
+    q: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="differentiable: 0 is the negative log-likelihood. Above, classification is generalised cross-entropy (Zhang and"
+        " Sabuncu, 2018): what noise left unreadable counts for less. Its gradients are smaller: a larger λ_C goes with it.",
+    )
     alpha: float = Field(0.1, ge=0, description="How much a confused character's weight grows.")
     max_weight: float = Field(3.0, ge=1, description="The largest weight of a character.")
     decay: Fraction = Field(0.5, description="How much of the older confusion rates stays at each validation.")
@@ -85,3 +92,11 @@ class LcoflConfig(Strict):
     @classmethod
     def _of_form(cls, value: Any) -> Any:
         return with_preset(value, "form", "differentiable", LCOFL_FORMS)
+
+    @model_validator(mode="after")
+    def _of_what_has_a_gradient(self) -> LcoflConfig:
+        if self.form == "official" and self.q:
+            raise ValueError(
+                f"q {self.q:g} against form official, whose classification has no gradient; leave q out: `{{form: official}}`"
+            )
+        return self

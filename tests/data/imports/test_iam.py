@@ -141,5 +141,5 @@ def test_labels_without_any_form_are_refused_and_nothing_is_left(tmp_path):
 
 def test_entities_are_refused():
     bomb = b'<!DOCTYPE form [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]><form id="x">&b;</form>'
-    with pytest.raises(BadInput, match="GY084"):
+    with pytest.raises(BadInput, match="GY094"):
         IamLabels().read("x.xml", bomb)

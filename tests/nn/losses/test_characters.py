@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from glyphyard.core.alphabet import Alphabet
 from glyphyard.nn.losses import ctc_losses, kinds_of, official_losses, position_losses
-from glyphyard.nn.losses.characters import alignment_shares, other_kind
+from glyphyard.nn.losses.characters import alignment_shares, bounded, other_kind
 
 ALPHABET = Alphabet("01AB-")
 KINDS = kinds_of(ALPHABET)
@@ -57,6 +57,30 @@ def test_weights_are_normalised_once() -> None:
     ]
     wanted = sum(w * v for w, v in terms) / sum(w for w, _ in terms)
     assert position_losses(logits, LABELS, LENGTHS, weights, KINDS)[0].item() == pytest.approx(wanted, rel=1e-5)
+
+
+@given(st.floats(0, 20), st.floats(0.01, 1))
+def test_a_bounded_loss_orders_as_the_likelihood_does_and_ends_at_one_over_q(nll: float, q: float) -> None:
+    less, more = bounded(torch.tensor([nll, nll + 0.5], dtype=torch.float64), q).tolist()
+    assert 0 <= less < more <= 1 / q
+    assert less == pytest.approx((1 - math.exp(-nll) ** q) / q, rel=1e-6, abs=1e-9)
+    assert bounded(torch.tensor(nll), 0.0).item() == torch.tensor(nll).item()
+
+
+@pytest.mark.parametrize("q", [0.0, 1.0])
+def test_what_cannot_be_read_pulls_less_where_the_loss_is_bounded(q: float) -> None:
+    hopeless, doubtful = torch.full((2, 6), -4.0), torch.full((2, 6), -4.0)
+    hopeless[:, 5], doubtful[:, 5], doubtful[0, 1], doubtful[1, 3] = 9.0, 0.0, 0.0, 0.0  # "--" for "0A"; then in two minds
+    labels, lengths = torch.tensor([[1, 3], [1, 3]]), torch.tensor([2, 2])
+    at_places = torch.stack([hopeless, doubtful]).requires_grad_()
+    position_losses(at_places, labels, lengths, ONES, KINDS, q)[0].backward()
+    blank = torch.tensor([9.0, -4, -4, -4, -4, -4])
+    at_steps = torch.stack([torch.stack([row[0], blank, row[1]]) for row in (hopeless, doubtful)], 1).requires_grad_()
+    ctc_losses(at_steps.log_softmax(-1), labels, lengths, ONES, KINDS, q)[0].backward()
+    assert at_places.grad is not None
+    assert at_steps.grad is not None
+    for pull in (at_places.grad.flatten(1).norm(dim=1), at_steps.grad.transpose(0, 1).flatten(1).norm(dim=1)):
+        assert bool(pull[0] < pull[1] / 100) == bool(q)
 
 
 @settings(max_examples=20)

@@ -52,13 +52,13 @@ def members(path: Path, wanted: Callable[[str], bool], limits: Limits = HONEST) 
             if number > limits.members or size > limits.member_bytes or total > min(limits.total_bytes, most):
                 told = f"{total / 1e6:,.0f} MB in {number} members from {packed / 1e6:,.1f} MB"
                 raise BadInput(
-                    f"{path}:{name}", f"[GY080] this archive grows too large ({told})", "unpack it yourself if you trust it"
+                    f"{path}:{name}", f"[GY090] this archive grows too large ({told})", "unpack it yourself if you trust it"
                 )
             if wanted(name):
                 with opened() as stream:
                     yield name, _read(stream, size, f"{path}:{name}")
     except BROKEN as error:
-        raise BadInput(str(path), f"[GY081] not an archive that can be read ({str(error)[:80]})", "download it again") from error
+        raise BadInput(str(path), f"[GY091] not an archive that can be read ({str(error)[:80]})", "download it again") from error
 
 
 def _read(stream: IO[bytes], size: int, where: str) -> bytes:
@@ -68,14 +68,14 @@ def _read(stream: IO[bytes], size: int, where: str) -> bytes:
         blocks.append(block)
         left -= len(block)
     if left != 1:
-        raise BadInput(where, f"[GY081] expected {size} bytes as its header says, found {'more' if not left else 'fewer'}")
+        raise BadInput(where, f"[GY091] expected {size} bytes as its header says, found {'more' if not left else 'fewer'}")
     return b"".join(blocks)
 
 
 def _check_name(path: Path, name: str) -> None:
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise BadInput(f"{path}:{name[:80]!r}", "[GY082] this name leads out of the archive", "do not trust this archive")
+        raise BadInput(f"{path}:{name[:80]!r}", "[GY092] this name leads out of the archive", "do not trust this archive")
 
 
 def _tar(path: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
@@ -84,7 +84,7 @@ def _tar(path: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
             if member.isdir():
                 continue
             if not member.isreg():
-                raise BadInput(f"{path}:{member.name[:80]}", "[GY083] a link or a device, no file", "do not trust this archive")
+                raise BadInput(f"{path}:{member.name[:80]}", "[GY093] a link or a device, no file", "do not trust this archive")
 
             def opened(member: tarfile.TarInfo = member) -> IO[bytes]:
                 stream = archive.extractfile(member)
@@ -101,7 +101,7 @@ def _zip(path: Path) -> Iterator[tuple[str, int, Callable[[], IO[bytes]]]]:
             if info.is_dir():
                 continue
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-                raise BadInput(f"{path}:{info.filename[:80]}", "[GY083] a link or a device, no file", "do not trust this archive")
+                raise BadInput(f"{path}:{info.filename[:80]}", "[GY093] a link or a device, no file", "do not trust this archive")
             if info.flag_bits & 1:
-                raise BadInput(f"{path}:{info.filename[:80]}", "[GY081] this member is encrypted", "unpack it yourself")
+                raise BadInput(f"{path}:{info.filename[:80]}", "[GY091] this member is encrypted", "unpack it yourself")
             yield info.filename, info.file_size, lambda info=info: archive.open(info)  # type: ignore[misc]

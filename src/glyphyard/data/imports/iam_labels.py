@@ -82,7 +82,7 @@ class IamLabels:
     def _read_xml(self, name: str, data: bytes) -> None:
         """Take a form's XML; entities, which could grow without end, are refused and nothing is fetched."""
         if len(data) > LARGEST_XML or b"<!ENTITY" in data.upper():
-            raise BadInput(name, "[GY084] an XML file that declares entities or is far too large", "do not trust this archive")
+            raise BadInput(name, "[GY094] an XML file that declares entities or is far too large", "do not trust this archive")
         try:
             root = ElementTree.fromstring(data)
         except (ElementTree.ParseError, ValueError, LookupError) as error:

@@ -29,27 +29,36 @@ def other_kind(kinds_V: Tensor) -> Tensor:
     return (kinds_V[:, None] != kinds_V[None, :]) & known[:, None] & known[None, :]
 
 
+def bounded(nll: Tensor, q: float) -> Tensor:
+    """Return (1 - p^q) / q of negative log-likelihoods, which is at most 1 / q; q = 0 leaves them as they are.
+
+    Generalised cross-entropy (Zhang and Sabuncu, 2018). A gradient is p^q of what it was: what cannot be read, because the
+    noise left nothing of it, drowns out the rest no more.
+    """
+    return -torch.expm1(-q * nll) / q if q else nll
+
+
 def position_losses(
-    logits_NLV: Tensor, labels_NL: Tensor, lengths_N: Tensor, weights_V: Tensor, kinds_V: Tensor
+    logits_NLV: Tensor, labels_NL: Tensor, lengths_N: Tensor, weights_V: Tensor, kinds_V: Tensor, q: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Return (classification, layout) where logits stand position by position.
 
     The softmax is over characters alone: whether a text ends is no matter of the picture's. Classification is the
-    weighted mean of the negative log-likelihood, layout the mean probability of characters of the wrong kind.
+    weighted mean of the negative log-likelihood, `bounded` by q character by character, layout the mean probability of characters of the wrong kind.
     """
     log_probs = logits_NLV[..., 1:].float().log_softmax(-1)
     real = torch.arange(labels_NL.shape[1], device=labels_NL.device) < lengths_N[:, None]
     labels = labels_NL.clamp_min(1)
     weights = weights_V[labels] * real
-    nll = -log_probs.gather(2, (labels - 1)[..., None])[..., 0]
+    nll = bounded(-log_probs.gather(2, (labels - 1)[..., None])[..., 0], q)
     wrong = (log_probs.exp() * other_kind(kinds_V)[labels][..., 1:]).sum(-1)
     return (weights * nll).sum() / weights.sum().clamp_min(1e-6), (wrong * real).sum() / real.sum().clamp_min(1)
 
 
 def ctc_losses(
-    log_probs_TNV: Tensor, labels_NL: Tensor, lengths_N: Tensor, weights_V: Tensor, kinds_V: Tensor
+    log_probs_TNV: Tensor, labels_NL: Tensor, lengths_N: Tensor, weights_V: Tensor, kinds_V: Tensor, q: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Return (classification, layout) of a CTC reader: its loss per character, each sample weighed by its characters.
+    """Return (classification, layout) of a CTC reader: its loss per character, `bounded` by q, each sample weighed by its characters.
 
     Layout: at each step, the probability of the wrong kind, weighed by how probably the step belongs to a letter or a
     digit of the true text (its share in the alignments; no gradient flows into that).
@@ -59,6 +68,7 @@ def ctc_losses(
     losses_N = functional.ctc_loss(
         log_probs, labels_NL, steps, lengths_N.cpu(), blank=BLANK, reduction="none", zero_infinity=True
     ) / lengths_N.clamp_min(1)
+    losses_N = bounded(losses_N, q)
     real = torch.arange(labels_NL.shape[1], device=labels_NL.device) < lengths_N[:, None]
     weights_N = (weights_V[labels_NL] * real).sum(1) / lengths_N.clamp_min(1)
     shares_TNV = alignment_shares(log_probs, labels_NL, lengths_N)

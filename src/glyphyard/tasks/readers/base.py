@@ -53,7 +53,7 @@ class Reader(Protocol):
         ...
 
     def character_losses(
-        self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], weights_V: Tensor
+        self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], weights_V: Tensor, q: float
     ) -> tuple[Tensor, Tensor]:
-        """Return LCOFL's classification and layout terms, with gradients through the network to the images."""
+        """Return LCOFL's classification (`bounded` by q) and layout terms, with gradients through the network to the images."""
         ...

@@ -57,13 +57,13 @@ class CtcReader:
         return read, ctc_loss(read.log_probs_TNK, targets["labels"], targets["lengths"])
 
     def character_losses(
-        self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], weights_V: Tensor
+        self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], weights_V: Tensor, q: float
     ) -> tuple[Tensor, Tensor]:
         """Return the weighted CTC loss, and the wrong kind's probability along the alignments."""
         kinds = kinds_of(self.alphabet).to(images.device)
         with torch.backends.cudnn.flags(enabled=network.training):  # cuDNN's LSTM has no way back in evaluation mode
             log_probs_TNK = network(images)
-        return ctc_losses(log_probs_TNK, targets["labels"], targets["lengths"], weights_V, kinds)
+        return ctc_losses(log_probs_TNK, targets["labels"], targets["lengths"], weights_V, kinds, q)
 
     def readings(self, log_probs_TNK: Tensor) -> list[Reading]:
         """Decode greedily, with confidences."""

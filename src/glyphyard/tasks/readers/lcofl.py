@@ -38,7 +38,7 @@ class Lcofl:
             classification, layout = self._official(network, sr_BCHW, targets)
             share = 1.0
         else:
-            classification, layout = self.reader.character_losses(network, sr_BCHW, targets, weights_V)
+            classification, layout = self.reader.character_losses(network, sr_BCHW, targets, weights_V, self.config.q)
             share = 1.0 if psnr_db is None else max(LEAST_SHARE, min(1.0, psnr_db / self.config.psnr_floor))
         structure = ssim_loss(sr_BCHW, hr_BCHW, self.config.ssim_window)
         characters = self.config.classification * classification + self.config.layout * layout

@@ -63,7 +63,7 @@ class PermutedReader:
         return Read(log_probs_TNK, *ended_ids(log_probs_TNK)), plm_loss(logits_NKLV, labels_NL, targets["lengths"])
 
     def character_losses(
-        self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], weights_V: Tensor
+        self, network: nn.Module, images: Tensor, targets: Mapping[str, Tensor], weights_V: Tensor, q: float
     ) -> tuple[Tensor, Tensor]:
         """Return weighted cross-entropy and the wrong kind's probability, each position read from the picture alone.
 
@@ -71,7 +71,7 @@ class PermutedReader:
         """
         labels_NL, kinds = self._checked(targets["labels"]), kinds_of(self.alphabet).to(images.device)
         logits_NLV = network(images, labels_NL, blind_sight(labels_NL.shape[1] + 1).to(images.device))[:, 0, :-1]
-        return position_losses(logits_NLV, labels_NL, targets["lengths"], weights_V, kinds)
+        return position_losses(logits_NLV, labels_NL, targets["lengths"], weights_V, kinds, q)
 
     def readings(self, log_probs_TNK: Tensor) -> list[Reading]:
         """Decode up to each END, with confidences."""
