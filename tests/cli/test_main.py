@@ -46,7 +46,14 @@ def test_a_mistake_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str], tm
 
 
 @pytest.mark.parametrize(
-    "arguments", [["run"], ["run", "a.yaml", "--resume", "b"], ["nothing"], ["plan", "--no-such-option", "x"]]
+    "arguments",
+    [
+        ["run"],
+        ["run", "a.yaml", "--resume", "b"],
+        ["run", "--resume", "b", "--set", "seed=2"],
+        ["nothing"],
+        ["plan", "--no-such-option", "x"],
+    ],
 )
 def test_wrong_usage_is_exit_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     code, _, err = main(capsys, *arguments)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glyphyard.data.augment import to_float
-from glyphyard.data.degrade import additions_needed, degrade, grey_ssim, noisy
+from glyphyard.data.degrade import additions_needed, degrade, degrade_planes, grey_ssim, noisy
 from glyphyard.recipe.dataset import LowResolutionConfig
 
 HARSH = LowResolutionConfig(scale=2, until_ssim=(0.3, 0.3), noise_std=0.02, jpeg_quality=None, blur_sigma_px=0.0)
@@ -86,6 +86,13 @@ def test_one_to_one_adds_no_noise() -> None:
     images = plates(2)
     one, other = (degrade(images, torch.tensor([1, 2]), epoch, 0, calm) for epoch in (1, 2))
     assert torch.equal(one, other)
+
+
+def test_the_high_side_stays_as_it_is_where_there_is_no_noise() -> None:
+    high = to_float(plates(4))
+    before = high.clone()
+    degrade_planes(high, torch.arange(4), 1, 0, LowResolutionConfig(scale=2, until_ssim=(1, 1), blur_sigma_px=2.0))
+    assert torch.equal(high, before)
 
 
 def test_half_precision_around_it_changes_nothing() -> None:

@@ -80,6 +80,29 @@ BREACHES = [
         [*RESTORER, "stages.0={name: a, epochs: 1, train: [recogniser], losses: [{term: l1}]}"],
         ["recogniser", "l1", "teach generator"],
     ),
+    (
+        "GY086",
+        [
+            *RESTORER,
+            "model.lcofl={form: official}",
+            "stages.0={name: a, epochs: 1, train: [recogniser], losses: [{term: lcofl}]}",
+        ],
+        ["recogniser", "lcofl", "teach generator"],
+    ),
+    (
+        "GY088",
+        [*RESTORER, "stages.0={name: a, epochs: 1, train: [recogniser], losses: [{term: plm}], select: psnr}"],
+        ["psnr", "plm", "word_acc"],
+    ),
+    (
+        "GY088",
+        [
+            *RESTORER,
+            "stages.0={name: a, epochs: 1, train: [recogniser], losses: [{term: plm}], select: loss, guards: [{metric: ssim, min: 0.1}]}",
+        ],
+        ["ssim", "plm"],
+    ),
+    ("GY089", [*RESTORER, "dataset.image.height=8", "model.generator.window=4", "model.lcofl={ssim_window: 11}"], ["ssim_window 11", "8 px", "at most 7"]),
     ("GY087", ["stages.0.validation_draws=3"], ["validation_draws 3", "ctc"]),
     ("GY064", ["stages.0.init=/nowhere/best.pt"], ["/nowhere/best.pt", "main"]),
     ("GY076", ["dataset.sources=[{name: made, kind: polygon_csv, folder: plates}]"], ["polygon_csv", "recognition"]),

@@ -7,6 +7,8 @@ import torch
 from restoring import GENERATOR, RECOGNISER, STAGES, restoring_recipe
 
 from glyphyard.core.errors import BadInput
+from glyphyard.data.augment import to_float
+from glyphyard.recipe.stage import LossTerm
 from glyphyard.tasks.base import Rows, weighted_sum
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.tasks.super_resolution.pairs import Pairs, pair_up
@@ -74,6 +76,19 @@ def test_sums_add_up_over_batches(reader: dict) -> None:
     assert at_once[len(SUMS) :].sum() >= 6 * 4
 
 
+@pytest.mark.parametrize("name", ["pretrain", "finetune"])
+def test_the_loss_of_a_validation_weighs_what_is_read_as_training_does(name: str) -> None:
+    task, parts, stage = made(name)
+    batch = task.example_batch(3)
+    found = []
+    for weight in (0.0, 1.0, 3.0):
+        losses = (*(term for term in stage.losses if term.term != "plm"), LossTerm(term="plm", weight=weight))
+        sums = task.measure(parts.eval(), batch, stage.model_copy(update={"losses": losses}))
+        found.append(task.metrics(sums)["loss"])
+    assert found[1] > found[0]
+    assert found[2] - found[0] == pytest.approx(3 * (found[1] - found[0]), rel=1e-4)
+
+
 def test_the_confusion_is_taken_once_and_only_where_pictures_are_made() -> None:
     task, parts, stage = made("lcofl")
     classes = task.alphabet.num_classes
@@ -105,6 +120,20 @@ def test_both_sides_of_a_pair_turn_alike_and_the_rest_is_made() -> None:
     assert (shrunk[1] - pair.low[1]).abs().mean() > 0.01  # noise: nobody gave a side
     still = pair_up(rows, recipe, None)
     assert torch.equal(still.low[0], low[0].permute(2, 0, 1) / 255)
+
+
+def test_both_sides_of_a_pair_change_colour_alike_whatever_else_is_drawn() -> None:
+    recipe = restoring_recipe(
+        augmentation={"rotate_deg": 0, "blur_sigma_px": 0, "brightness": 0, "contrast": 0, "saturation": 0.9, "noise_std": 0.01}
+    )
+    high = torch.zeros(2, 16, 48, 3, dtype=torch.uint8)
+    high[..., 0] = torch.tensor([200, 90], dtype=torch.uint8).view(2, 1, 1)
+    high[..., 1] = 100
+    targets = {"low": high[:, ::2, ::2].contiguous(), "paired": torch.tensor([True, True])}
+    pair = pair_up(Rows(high, ["A", "B"], torch.tensor([1, 2]), targets, epoch=3), recipe, torch.Generator().manual_seed(5))
+    means = [side.mean((2, 3)) for side in (pair.images, pair.low)]
+    assert torch.allclose(*means, atol=0.02)
+    assert not torch.allclose(means[1], to_float(high).mean((2, 3)), atol=0.02)
 
 
 def test_a_text_that_the_layout_cannot_hold_is_refused() -> None:

@@ -149,6 +149,8 @@ def test_a_guard_that_stops_fails_or_rolls_back(tmp_path: Path, monkeypatch: pyt
 
     scripted(monkeypatch, [0.5, 0.9])
     assert train(tmp_path / "stop", recipe("stop")).stopped == "guard: cer 0.9 is above 0.8"
+    scripted(monkeypatch, [0.9])
+    assert train(tmp_path / "at once", recipe("stop")).epoch == 1  # nothing else is there to ship
     scripted(monkeypatch, [0.5, 0.9])
     with pytest.raises(StepFailed, match=r"epoch 2.*cer 0\.9 is above 0\.8"):
         train(tmp_path / "fail", recipe("fail"))
@@ -254,3 +256,19 @@ def test_a_watch_sees_the_whole_stage(tmp_path: Path) -> None:
 def test_young_averages_are_not_shared_between_stages() -> None:
     parts = task_of(tiny_recipe()).build()
     assert Ema(parts, 0.9).parts is not parts
+
+
+def test_a_guard_that_stops_ships_no_epoch_beyond_it_unless_it_is_a_goal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = iter([(0.5, 0.4), (0.4, 0.1), (0.5, 0.4), (0.3, 0.4)])
+
+    def measured(*_: Any) -> dict[str, float]:
+        cer, exact_match = next(figures)
+        return {"loss": 1.0, "cer": cer, "exact_match": exact_match, "length_accuracy": 0.0}
+
+    monkeypatch.setattr(Recognition, "metrics", measured)
+    floor = train(
+        tmp_path / "floor", tiny_recipe([{"epochs": 3, "select": "cer", "guards": [{"metric": "exact_match", "min": 0.2}]}])
+    )
+    assert (floor.epoch, floor.stopped) == (1, "guard: exact_match 0.1 is below 0.2")  # the better CER was bought too dearly
+    goal = train(tmp_path / "goal", tiny_recipe([{"epochs": 3, "select": "cer", "guards": [{"metric": "cer", "min": 0.35}]}]))
+    assert (goal.epoch, goal.stopped) == (2, "guard: cer 0.3 is below 0.35")

@@ -202,3 +202,14 @@ def test_a_generator_learns_to_take_noise_away(tmp_path: Path) -> None:
     assert record.metrics["psnr"] == max(measured)
     assert max(measured) > measured[0] + 0.1
     assert lines[-1]["train_l1"] < lines[0]["train_l1"]
+
+
+def test_mining_starts_in_a_stage_that_goes_on_from_one_without(tmp_path: Path) -> None:
+    plain = [{**STAGES[2], "epochs": 1, "batch_size": 4}]
+    job = StageJob(restoring_recipe(plain), 0, prepared(), tmp_path / "first", untrained(tmp_path), 0.0)
+    train_stage(job, SingleRank())
+    last = tmp_path / "first" / "last.pt"
+    going_on = [{**HARD[0], "epochs": 2, "start": "resume", "init": str(last)}]
+    train_stage(StageJob(restoring_recipe(going_on), 0, prepared(), tmp_path / "second", last, 0.0), SingleRank())
+    miner = load_state(tmp_path / "second" / "last.pt")["miner"]
+    assert (miner["times"] > 0).all()

@@ -49,8 +49,8 @@ def run(
     """
     if (recipe is None) == (resume is None):
         raise click.UsageError("give a RECIPE, or --resume RUN")
-    if resume and (start or origin or profile):
-        told = "--start, --from and --profile are for a new run of a RECIPE"
+    if resume and (start or origin or profile or overrides or labels):
+        told = "--start, --from, --profile, --set and --labels are for a new run of a RECIPE"
         raise click.UsageError(f"--resume goes on in the run's own folder; {told}")
     if only_plan and (stage or until):
         raise click.UsageError("--plan shows the whole run: leave --stage and --until out")

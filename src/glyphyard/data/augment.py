@@ -39,6 +39,7 @@ def augment_traced(images_u8: Tensor, config: AugmentationConfig, dice: Generato
     images = to_float(images_u8)
     drawn = torch.rand((DRAWS, len(images)), generator=dice).numpy()
     signed = drawn * 2 - 1
+    colours = _fork(dice) if config.saturation else None
     origins = _origins(config, signed[:8], *images.shape[-2:])
     if origins is not None:
         images = _move(images, origins, bool(config.perspective))
@@ -51,8 +52,8 @@ def augment_traced(images_u8: Tensor, config: AugmentationConfig, dice: Generato
         images = _add_noise(images, config.noise_std * drawn[14], dice)
     if config.erase:
         images = _erase(images, config.erase, drawn[15:])
-    if config.saturation and images.shape[1] == 3:
-        images = _recolour(images, config.saturation, dice)
+    if colours is not None and images.shape[1] == 3:
+        images = _recolour(images, config.saturation, colours)
     return images, origins
 
 
@@ -128,8 +129,15 @@ def _relight(images: Tensor, config: AugmentationConfig, signed_3B: np.ndarray, 
     return images
 
 
+def _fork(dice: Generator) -> Generator:
+    """Return dice of their own that stand where `dice` do: what they draw depends on nothing that is drawn from `dice` later."""
+    own = Generator()
+    own.set_state(dice.get_state())
+    return own
+
+
 def _recolour(images: Tensor, limit: float, dice: Generator) -> Tensor:
-    """Draw colours towards or away from grey; last of all, so that other draws are the same with it and without."""
+    """Draw colours towards or away from grey, last of all."""
     strength_B = 1 + (torch.rand(len(images), generator=dice) * 2 - 1).to(images.device) * limit
     return torch.lerp(images.mean(1, keepdim=True).expand_as(images), images, _each(strength_B)).clamp_(0, 1)
 

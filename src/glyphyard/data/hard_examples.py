@@ -39,6 +39,10 @@ class HardExampleMiner:
         self.difficulty_N[places] = keep * self.difficulty_N[places] + (1 - keep) * found
         self.times_N[places] += 1
 
+    def has_read(self) -> bool:
+        """Say whether any row was read."""
+        return bool((self.times_N > 0).any())
+
     def end_epoch(self, epochs_done: int) -> None:
         """Look at the difficulties anew where `reweight_interval` says so; only here does the drawing change."""
         if epochs_done % self.config.reweight_interval == 0 and bool((read := self.times_N > 0).any()):
@@ -60,6 +64,13 @@ class HardExampleMiner:
         """Put the state of a checkpoint back."""
         self.ids_N, self.difficulty_N, self.times_N = state["ids"], state["difficulty"], state["times"]
         self.in_use_N = state["in_use"]
+
+
+def _easiest(difficulty: Tensor, share: float) -> Tensor:
+    """Return which rows are among the easiest `share` of them, at least one."""
+    easiest = torch.zeros(len(difficulty), dtype=torch.bool)
+    easiest[difficulty.argsort(stable=True)[: max(1, round(share * len(difficulty)))]] = True
+    return easiest
 
 
 def _without(weights: Tensor, hopeless: Tensor) -> Tensor:
@@ -84,26 +95,27 @@ class CurriculumSampler:
     def weights(self, done: float) -> Tensor | None:
         """Return each of the rank's rows' weight, (rows,) float64, when a share `done` of the stage is over; None: all alike.
 
-        The hardest rows of the whole split, those beyond the curriculum's share, wait with weight 0, the hopeless ones for good.
+        The hardest rows of the whole split, or of each source where sources have shares, those beyond the curriculum's share, wait
+        with weight 0, the hopeless ones for good.
         """
         if self.miner.in_use_N is None:
             return None
         config, known = self.miner.config, self.miner.in_use_N
         share = 1.0 if done >= config.full_at else config.start_share + (1 - config.start_share) * done / config.full_at
-        admitted = torch.zeros(len(known), dtype=torch.bool)
-        admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
-        weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
+        weights = (known + LEAST) ** config.difficulty_alpha
         hopeless = (known > config.most_misread) & (self.miner.times_N > 0)
         places = torch.searchsorted(self.miner.ids_N, self.ids_of_rank)
-        mine = self._shared(weights[places], hopeless[places])
+        if self.shares:
+            mine = self._shared(known[places], weights[places], hopeless[places], share)
+        else:
+            mine = _without(torch.where(_easiest(known, share), weights, 0.0)[places], hopeless[places])
         return mine if bool(mine.sum() > 0) else torch.ones_like(mine)
 
-    def _shared(self, weights: Tensor, hopeless: Tensor) -> Tensor:
-        if not self.shares:
-            return _without(weights, hopeless)
+    def _shared(self, known: Tensor, weights: Tensor, hopeless: Tensor, admitted: float) -> Tensor:
+        """Admit and draw within each source: a source whose rows are all hard is not shut out."""
         shared = torch.zeros_like(weights)
         for rows, share in self.shares:
-            of_source = _without(weights[rows], hopeless[rows])
+            of_source = _without(torch.where(_easiest(known[rows], admitted), weights[rows], 0.0), hopeless[rows])
             total = of_source.sum()
             shared[rows] = share * of_source / total if total > 0 else 0.0
         return shared

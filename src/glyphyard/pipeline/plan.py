@@ -122,8 +122,9 @@ def _shares(recipe: Recipe, splits: Sequence[Split]) -> dict[Split, float]:
 
 def stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:
     """Count a stage's steps, and say after which epochs it is validated."""
-    mined = min(stage.hard_mining.rows_per_epoch or train_rows, train_rows) if stage.hard_mining else None
-    rows = mined or stage.sampling.samples_per_epoch or train_rows
+    rows = stage.sampling.samples_per_epoch or train_rows
+    if stage.hard_mining and stage.hard_mining.rows_per_epoch:
+        rows = min(rows, stage.hard_mining.rows_per_epoch)
     per_epoch = max(1, math.ceil(rows / stage.batch_size))
     epochs = stage.epochs or max(1, math.ceil((stage.steps or 1) / per_epoch))
     steps = stage.steps or epochs * per_epoch

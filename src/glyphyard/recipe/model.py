@@ -75,7 +75,9 @@ class ParseqConfig(Strict):
     heads: int = Field(6, ge=1, le=32, description="Attention heads of the encoder.")
     decoder_heads: int = Field(12, ge=1, le=32, description="Attention heads of the decoder.")
     mlp_ratio: float = Field(4.0, ge=1, le=8)
-    patch: Annotated[tuple[int, int], Field(strict=False)] = Field((4, 8), description="Height and width of a patch in pixels.")
+    patch: Annotated[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], Field(strict=False)] = Field(
+        (4, 8), description="Height and width of a patch in pixels."
+    )
     stem: Literal["patches", "convolutions"] = Field(
         "patches",
         description="patches are cut out, as published; convolutions step down to them: they learn to read from far fewer crops.",

@@ -8,6 +8,7 @@ from pathlib import Path
 from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import PICTURE_TERMS, RestorerConfig
+from glyphyard.recipe.task_laws import metrics_asked_for
 
 
 def two_resolutions_are_declared(recipe: Recipe) -> Iterator[Breach]:
@@ -43,13 +44,14 @@ def hard_rows_are_known(recipe: Recipe) -> Iterator[Breach]:
 
 
 def losses_reach_what_is_trained(recipe: Recipe) -> Iterator[Breach]:
-    """GY086: l1 and ssim teach the generator, lcofl both parts, every other term the recogniser; a stage teaches what it trains."""
+    """GY086: a stage's losses teach what it trains: l1, ssim and the released lcofl the generator, lcofl both, others the recogniser."""
     if not isinstance(recipe.model, RestorerConfig):
         return
     for i, stage in enumerate(recipe.stages):
         terms = {term.term for term in stage.losses}
         reached = {"generator"} if terms & set(PICTURE_TERMS) else set()
-        reached |= {"recogniser"} if terms - {"l1", "ssim"} else set()
+        of_pictures = {"l1", "ssim"} | ({"lcofl"} if recipe.model.lcofl.form == "official" else set())
+        reached |= {"recogniser"} if terms - of_pictures else set()
         known = set(stage.train) & {"generator", "recogniser"}
         if known and not reached & known:
             problem = f"train {list(stage.train)} against losses {sorted(terms)}, which teach {', '.join(sorted(reached))}"
@@ -65,6 +67,29 @@ def draws_are_of_something(recipe: Recipe) -> Iterator[Breach]:
             yield Breach(("stages", i, "validation_draws"), problem, "leave it out: this stage never looks at a low side")
 
 
+def pictures_are_judged_where_they_are_made(recipe: Recipe) -> Iterator[Breach]:
+    """GY088: psnr and ssim choose and guard stages of l1, ssim or lcofl only: in others no picture is made."""
+    if not isinstance(recipe.model, RestorerConfig):
+        return
+    for i, stage in enumerate(recipe.stages):
+        terms = {term.term for term in stage.losses}
+        if terms & set(PICTURE_TERMS):
+            continue
+        for at, metric in metrics_asked_for(stage, i):
+            if metric in ("psnr", "ssim"):
+                yield Breach(at, f"metric {metric!r} against losses {sorted(terms)}", "use loss, word_acc or char_acc")
+
+
+def windows_fit_the_image(recipe: Recipe) -> Iterator[Breach]:
+    """GY089: the window of LCOFL's SSIM lies within the high-resolution side."""
+    if not isinstance(recipe.model, RestorerConfig):
+        return
+    side, window = min(recipe.dataset.image.height, recipe.dataset.image.width), recipe.model.lcofl.ssim_window
+    if window > side:
+        problem = f"ssim_window {window} against an image whose smaller side is {side} px"
+        yield Breach(("model", "lcofl", "ssim_window"), problem, f"use at most {side - 1 + side % 2}")
+
+
 def checkpoints_to_start_from_are_there(recipe: Recipe) -> Iterator[Breach]:
     """GY064: the checkpoint that a stage starts from exists."""
     for i, stage in enumerate(recipe.stages):
@@ -78,6 +103,8 @@ RESTORER_LAWS = (
     scales_agree,
     hard_rows_are_known,
     losses_reach_what_is_trained,
+    pictures_are_judged_where_they_are_made,
+    windows_fit_the_image,
     draws_are_of_something,
     checkpoints_to_start_from_are_there,
 )

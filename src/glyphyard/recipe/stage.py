@@ -111,7 +111,7 @@ class StageConfig(Strict):
     clip_norm: float = Field(5.0, ge=0, description="Largest gradient norm; 0 is off.")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="Decay of the averaged weights that are validated and kept; 0 is off.")
     precision: Literal["fp32", "bf16", "auto"] = Field("auto", description="auto: bf16 where it was measured to help.")
-    train: Annotated[tuple[str, ...], Field(strict=False)] = Field(("model",), description="Parts that learn.")
+    train: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(("model",), description="Parts that learn.")
     freeze: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Parts that stay as they are.")
     losses: Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] = Field(
         READING_LOSSES, description="The network's own when absent: ctc and flat_start for crnn, plm for parseq."

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.stage import StageConfig
 
 # By task: the networks it can train, their parts, and the metrics of a validation.
 NETWORKS = {
@@ -45,13 +46,17 @@ def parts_are_the_networks(recipe: Recipe) -> Iterator[Breach]:
                 yield Breach(("stages", i, key), f"parts {strangers}, the network has {list(known)}", "correct the names")
 
 
+def metrics_asked_for(stage: StageConfig, i: int) -> list[tuple[tuple[str | int, ...], str]]:
+    """Return the metrics that the stage of this number chooses and guards by, each with where it is named."""
+    guards = [(("stages", i, "guards", n, "metric"), guard.metric) for n, guard in enumerate(stage.guards)]
+    return [(("stages", i, "select"), stage.select), *guards]
+
+
 def metrics_are_the_tasks(recipe: Recipe) -> Iterator[Breach]:
     """GY062: `select` and guards name metrics that the task measures, and a guard states a bound."""
     known = METRICS.get(recipe.task)
     for i, stage in enumerate(recipe.stages):
-        asked: list[tuple[tuple[str | int, ...], str]] = [(("stages", i, "select"), stage.select)]
-        asked += [(("stages", i, "guards", n, "metric"), guard.metric) for n, guard in enumerate(stage.guards)]
-        for at, metric in asked:
+        for at, metric in metrics_asked_for(stage, i):
             if known and metric not in known:
                 yield Breach(at, f"metric {metric!r}, task {recipe.task!r} measures {list(known)}", "use one of them")
         for n, guard in enumerate(stage.guards):

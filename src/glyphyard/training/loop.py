@@ -72,7 +72,7 @@ class Loop:
             self.watch.said(self.learner.told)
         if self._may_come_back_to_its_start():
             self._judge_start()
-        if self.miner is not None and position.steps == 0:
+        if self.miner is not None and not self.miner.has_read():  # a new stage, or one that goes on from a run that did not mine
             self._survey(self.miner)
         self.watch.started(position.epoch + 1)
         while not position.stopped:
@@ -94,7 +94,7 @@ class Loop:
         else:
             return Position()
         self.learner.restore(state, str(where))
-        if self.miner is not None:
+        if self.miner is not None and "miner" in state:
             self.miner.restore(state["miner"])
         position = Position.of(state["position"])
         position.seconds += position.epoch_s  # of the epoch that was cut off

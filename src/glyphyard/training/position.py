@@ -13,7 +13,7 @@ from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Better
 from glyphyard.training.job import StageJob
 from glyphyard.training.schedule import lr_factor
-from glyphyard.training.selection import Standing, crossed, without_nan
+from glyphyard.training.selection import Standing, crossed, reached, without_nan
 from glyphyard.training.watch import Tick
 
 
@@ -66,10 +66,12 @@ class Position:
             raise StepFailed(f"stage `{stage.name}`, epoch {self.epoch}", f"a guard failed: {why}", "look at metrics.jsonl")
         if guard and guard.action == "rollback":
             return False, why
-        is_best = self.standing.judge(stage, names, metrics, self.epoch)
         if guard:
             self.stopped = f"guard: {why}"
-        elif self.standing.out_of_patience(stage) and not self.stopped:
+            if self.standing.best and not reached(guard, metrics, names):  # there is an epoch within the bounds to ship
+                return False, ""
+        is_best = self.standing.judge(stage, names, metrics, self.epoch)
+        if not self.stopped and self.standing.out_of_patience(stage):
             self.stopped = f"early stop: {stage.select} has not improved for {self.standing.stale} validations"
         return is_best, ""
 

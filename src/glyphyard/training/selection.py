@@ -75,6 +75,14 @@ def crossed(
     return None
 
 
+def reached(guard: GuardConfig, metrics: Mapping[str, float], names: Mapping[str, Better]) -> bool:
+    """Say whether a guard was crossed on its good side: as a goal, not as a fault."""
+    value = metrics[guard.metric]
+    if names[guard.metric] == "higher":
+        return guard.max is not None and value > guard.max
+    return guard.min is not None and value < guard.min
+
+
 def check_names(stage: StageConfig, names: Mapping[str, Better]) -> None:
     """Refuse metrics in `select` and `guards` that the task does not measure."""
     for where, metric in [("select", stage.select), *((f"guards.{i}.metric", g.metric) for i, g in enumerate(stage.guards))]:

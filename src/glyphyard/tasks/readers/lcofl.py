@@ -29,7 +29,7 @@ class Lcofl:
         weights_V: Tensor,
         psnr_db: float | None = None,
     ) -> dict[str, Tensor]:
-        """Return "lcofl", and "classification", "layout" and "ssim" as figures for the log (detached, unweighted).
+        """Return "lcofl", and what it is made of: "classification", "layout" and "ssim", detached and unweighted.
 
         The recogniser may be frozen, but gradients have to flow through it: call this without `no_grad`. `psnr_db`, of the
         last validation: below the configured floor the character terms shrink in proportion, so that pictures come first.
