@@ -4,6 +4,7 @@
     .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --draws 20
     .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --clean      # shrunk and nothing else
     .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --split validation    # to choose by
+    .venv/bin/python tools/noise_draws.py RUN stages/*/bundle --labels drawn/labels.txt --draws 2    # plates of your own
 
 A plate's one noisy side decides by luck whether it is read; twenty sides say more of the same plates. `gain` is over the row
 above, with its 95 % interval and p over plates, not over draws.
@@ -15,11 +16,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
+from glyphyard.core.pixels import read_image
 from glyphyard.data.degrade import degrade
 from glyphyard.data.resident import ResidentSplit, load_resident
+from glyphyard.data.sources.plate_tsv import label_lines, split_line
 from glyphyard.edge.restorer import Restorer
 from glyphyard.evaluation.paired import exact_match_difference
 from glyphyard.pipeline.run import Run
@@ -50,11 +54,18 @@ def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, drawn: list[list[
     return np.array(bicubic), np.array(made)
 
 
-def table_of(run: Run, bundles: list[Path], draws: int, clean: bool, split: str) -> Table:
+def plates_of(labels: Path, bundle: Path) -> ResidentSplit:
+    """Return the plates of a label file, as large as the bundle's high side."""
+    pixels = Restorer(bundle, replay_golden=False).pixels
+    rows = [(path, text) for path, text, problem in (split_line(line) for _, line in label_lines(labels)) if not problem]
+    images = np.stack([pixels.resize(read_image(labels.parent / path)) for path, _ in rows])
+    return ResidentSplit(torch.from_numpy(images), [text for _, text in rows], torch.arange(len(rows)), [str(labels)] * len(rows))
+
+
+def table_of(run: Run, plates: ResidentSplit, bundles: list[Path], draws: int, clean: bool, what: str) -> Table:
     """Return a row for each bundle."""
-    plates = load_resident(run.dataset, split)
     groups = np.array([run.recipe.dataset.the_alphabet().canonical(text) for text in plates.texts] * draws)
-    table = Table("bundle", "bicubic", "made", "gain", "p", title=f"words of {len(plates)} {split} plates, {draws} sides each")
+    table = Table("bundle", "bicubic", "made", "gain", "p", title=f"words of {len(plates)} {what} plates, {draws} sides each")
     drawn = sides(run.recipe, plates, draws, clean)
     above: np.ndarray | None = None
     for bundle in bundles:
@@ -76,11 +87,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--clean", action="store_true", help="no noise, blur or JPEG; one side a plate")
     parser.add_argument("--split", default="test", choices=["test", "validation"])
+    parser.add_argument("--labels", type=Path, help="a label file in place of the run's plates")
     arguments = parser.parse_args()
     draws = 1 if arguments.clean else arguments.draws
     folder, console = open_run(arguments.run, DEFAULT_STORE), Console(width=160)
     run = Run(recipe_of(folder), folder, folder.parent, console)
-    console.print(table_of(run, arguments.bundles, draws, arguments.clean, arguments.split))
+    own = arguments.labels
+    plates = plates_of(own, arguments.bundles[0]) if own else load_resident(run.dataset, arguments.split)
+    console.print(table_of(run, plates, arguments.bundles, draws, arguments.clean, "own" if own else arguments.split))
 
 
 if __name__ == "__main__":
