@@ -102,7 +102,11 @@ BREACHES = [
         ],
         ["ssim", "plm"],
     ),
-    ("GY089", [*RESTORER, "dataset.image.height=8", "model.generator.window=4", "model.lcofl={ssim_window: 11}"], ["ssim_window 11", "8 px", "at most 7"]),
+    (
+        "GY089",
+        [*RESTORER, "dataset.image.height=8", "model.generator.window=4", "model.lcofl={ssim_window: 11}"],
+        ["ssim_window 11", "8 px", "at most 7"],
+    ),
     ("GY087", ["stages.0.validation_draws=3"], ["validation_draws 3", "ctc"]),
     ("GY064", ["stages.0.init=/nowhere/best.pt"], ["/nowhere/best.pt", "main"]),
     ("GY076", ["dataset.sources=[{name: made, kind: polygon_csv, folder: plates}]"], ["polygon_csv", "recognition"]),

@@ -66,13 +66,6 @@ class HardExampleMiner:
         self.in_use_N = state["in_use"]
 
 
-def _easiest(difficulty: Tensor, share: float) -> Tensor:
-    """Return which rows are among the easiest `share` of them, at least one."""
-    easiest = torch.zeros(len(difficulty), dtype=torch.bool)
-    easiest[difficulty.argsort(stable=True)[: max(1, round(share * len(difficulty)))]] = True
-    return easiest
-
-
 def _without(weights: Tensor, hopeless: Tensor) -> Tensor:
     """Return the weights without those of hopeless rows, unless there are no others."""
     left = torch.where(hopeless, 0.0, weights)
@@ -82,7 +75,8 @@ def _without(weights: Tensor, hopeless: Tensor) -> Tensor:
 class CurriculumSampler:
     """Draws a rank's rows by their difficulty: from the easier ones at first, from all of them later.
 
-    `sources` of the rank's rows and the `shares` they are to have (none: as many as there are) hold whatever is hard.
+    `sources` of the rank's rows and the `shares` they are to have (none: as many as there are) hold whatever is hard; only a
+    source of which all rows still wait has none.
     """
 
     def __init__(
@@ -95,27 +89,26 @@ class CurriculumSampler:
     def weights(self, done: float) -> Tensor | None:
         """Return each of the rank's rows' weight, (rows,) float64, when a share `done` of the stage is over; None: all alike.
 
-        The hardest rows of the whole split, or of each source where sources have shares, those beyond the curriculum's share, wait
-        with weight 0, the hopeless ones for good.
+        The hardest rows of the whole split, those beyond the curriculum's share, wait with weight 0, the hopeless ones for good.
         """
         if self.miner.in_use_N is None:
             return None
         config, known = self.miner.config, self.miner.in_use_N
         share = 1.0 if done >= config.full_at else config.start_share + (1 - config.start_share) * done / config.full_at
-        weights = (known + LEAST) ** config.difficulty_alpha
+        admitted = torch.zeros(len(known), dtype=torch.bool)
+        admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
+        weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
         hopeless = (known > config.most_misread) & (self.miner.times_N > 0)
         places = torch.searchsorted(self.miner.ids_N, self.ids_of_rank)
-        if self.shares:
-            mine = self._shared(known[places], weights[places], hopeless[places], share)
-        else:
-            mine = _without(torch.where(_easiest(known, share), weights, 0.0)[places], hopeless[places])
+        mine = self._shared(weights[places], hopeless[places])
         return mine if bool(mine.sum() > 0) else torch.ones_like(mine)
 
-    def _shared(self, known: Tensor, weights: Tensor, hopeless: Tensor, admitted: float) -> Tensor:
-        """Admit and draw within each source: a source whose rows are all hard is not shut out."""
+    def _shared(self, weights: Tensor, hopeless: Tensor) -> Tensor:
+        if not self.shares:
+            return _without(weights, hopeless)
         shared = torch.zeros_like(weights)
         for rows, share in self.shares:
-            of_source = _without(torch.where(_easiest(known[rows], admitted), weights[rows], 0.0), hopeless[rows])
+            of_source = _without(weights[rows], hopeless[rows])
             total = of_source.sum()
             shared[rows] = share * of_source / total if total > 0 else 0.0
         return shared
