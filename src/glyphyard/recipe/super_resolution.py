@@ -96,5 +96,5 @@ class LcoflConfig(Strict):
     @model_validator(mode="after")
     def _of_what_has_a_gradient(self) -> LcoflConfig:
         if self.form == "official" and self.q:
-            raise ValueError(f"q {self.q:g} against form official, whose classification has no gradient; set q: 0")
+            raise ValueError(f"expected q 0 with form official, whose classification has no gradient, found q {self.q:g}")
         return self
