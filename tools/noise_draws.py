@@ -20,14 +20,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from glyphyard.core.errors import BadInput
 from glyphyard.core.pixels import read_image
 from glyphyard.data.degrade import degrade
 from glyphyard.data.resident import ResidentSplit, load_resident
-from glyphyard.data.sources.plate_tsv import label_lines, split_line
+from glyphyard.data.sources.plate_tsv import list_plate_tsv
 from glyphyard.edge.restorer import Restorer
 from glyphyard.evaluation.paired import exact_match_difference
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.store import DEFAULT_STORE, open_run, recipe_of
+from glyphyard.recipe.dataset import PlateTsv
 from glyphyard.recipe.recipe import Recipe
 
 
@@ -55,11 +57,13 @@ def words(recipe: Recipe, plates: ResidentSplit, bundle: Path, drawn: list[list[
 
 
 def plates_of(labels: Path, bundle: Path) -> ResidentSplit:
-    """Return the plates of a label file, as large as the bundle's high side."""
+    """Return the plates of a label file, as large as the bundle's high side; a broken line is a `BadInput`."""
     pixels = Restorer(bundle, replay_golden=False).pixels
-    rows = [(path, text) for path, text, problem in (split_line(line) for _, line in label_lines(labels)) if not problem]
-    images = np.stack([pixels.resize(read_image(labels.parent / path)) for path, _ in rows])
-    return ResidentSplit(torch.from_numpy(images), [text for _, text in rows], torch.arange(len(rows)), [str(labels)] * len(rows))
+    rows = list_plate_tsv(PlateTsv(name="own", kind="plate_tsv", labels=str(labels)))
+    if broken := [row for row in rows if row.problem]:
+        raise BadInput(f"{labels}:{broken[0].line}", broken[0].problem)
+    images = np.stack([pixels.resize(read_image(Path(row.file))) for row in rows])
+    return ResidentSplit(torch.from_numpy(images), [row.text_raw for row in rows], torch.arange(len(rows)), ["own"] * len(rows))
 
 
 def table_of(run: Run, plates: ResidentSplit, bundles: list[Path], draws: int, clean: bool, what: str) -> Table:
@@ -98,4 +102,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BadInput as error:
+        raise SystemExit(str(error)) from None

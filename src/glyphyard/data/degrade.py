@@ -51,10 +51,9 @@ def _degraded(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowR
         bound_B = torch.from_numpy(np.where(clean_B, 1.0, low + drawn[0] * (high - low))).to(images)
         images = _until_unlike(images, noise.to(images.device), bound_B, config)
     if config.blur_sigma_px:
-        own = (
-            images.contiguous() if noise is not None else images.clone()
-        )  # `blur` writes into it, and it may be the high side itself
-        images = blur(own, config.blur_sigma_px * drawn[1] * ~clean_B, config.blur_sigma_px)
+        if noise is None:  # then this is still the high side itself, and `blur` writes into what it is given
+            images = images.clone()
+        images = blur(images.contiguous(), config.blur_sigma_px * drawn[1] * ~clean_B, config.blur_sigma_px)
     size = (images.shape[-2] // config.scale, images.shape[-1] // config.scale)
     small = functional.interpolate(images, size, mode=config.shrink, antialias=config.shrink == "bicubic")
     whole = small.mul_(255).round_().clamp_(0, 255).to(torch.uint8)

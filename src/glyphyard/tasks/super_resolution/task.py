@@ -148,7 +148,7 @@ class SuperResolution:
         pictures = [0.0, 0.0, 0.0]
         if set(weights) & set(self.reader.term_names):
             read, loss = self.reader.validate(parts["recogniser"], batch.images, batch.targets)
-            loss = loss * weights.get(self.reader.term_names[0], 1.0)
+            loss = loss * weights.get(self.reader.term_names[0], 1.0)  # the term that the reader validates by
         if _makes_pictures(stage):
             made = parts["generator"](batch.low)
             terms = self._pictures(parts, made, batch, set(weights))
