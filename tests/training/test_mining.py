@@ -16,6 +16,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.data.resident import load_resident
 from glyphyard.recipe.stage import GuardConfig
 from glyphyard.tasks.catalogue import task_of
+from glyphyard.tasks.readers.lcofl import LEAST_SHARE
 from glyphyard.training.checkpoint import load_state
 from glyphyard.training.ingest import ResidentIngest, StreamedIngest, open_ingest
 from glyphyard.training.job import StageJob
@@ -60,6 +61,11 @@ def test_a_stage_of_hard_mining_goes_on_after_a_kill_to_the_bit(tmp_path: Path, 
     rows = [json.loads(line) for line in (tmp_path / "killed" / "stage" / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     assert {"hard_mining_stats", "hard_share", "train_l1", "train_lcofl", "word_acc", "psnr"} <= set(rows[0])
+    weights = restoring_recipe(HARD).model.lcofl  # type: ignore[union-attr]
+    for row in rows:  # what LCOFL is made of is told beside it, over an epoch that was cut off, too
+        characters = weights.classification * row["train_lcofl_classification"] + weights.layout * row["train_lcofl_layout"]
+        share = (row["train_lcofl"] - weights.ssim * row["train_lcofl_ssim"]) / characters
+        assert LEAST_SHARE - 1e-6 <= share <= 1 + 1e-6
 
 
 class OneOfTwo(SingleRank):

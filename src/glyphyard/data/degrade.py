@@ -6,6 +6,8 @@ seed, not on the batch it comes in. Noise is drawn on the CPU, image by image; a
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 import torch
@@ -89,14 +91,21 @@ def noisy(images: Tensor, noise: Tensor, additions_B: Tensor, std: float) -> Ten
 
 def grey_ssim(x: Tensor, y: Tensor) -> Tensor:
     """Return the SSIM (B,) of grey images (B,1,H,W) in [0, 1], with a square window: it only has to say when to stop."""
-    window = min(WINDOW_PX, *x.shape[-2:])
-    together = torch.cat([x, y, x * x, y * y, x * y], 1)
-    means = functional.avg_pool2d(functional.avg_pool2d(together, (window, 1), 1), (1, window), 1)
+    down, across = (_window_means(length, min(WINDOW_PX, *x.shape[-2:])).to(x) for length in x.shape[-2:])
+    # As products with band matrices: a CPU takes an eighth of the time that pooling does.
+    means = down.T @ (torch.cat([x, y, x * x, y * y, x * y], 1) @ across)
     of_x, of_y, of_xx, of_yy, of_xy = means.unbind(1)
     common = of_xy - of_x * of_y
     spread = of_xx - of_x**2 + of_yy - of_y**2
     alike = (2 * of_x * of_y + C1) * (2 * common + C2) / ((of_x**2 + of_y**2 + C1) * (spread + C2))
     return alike.mean((1, 2))
+
+
+@cache
+def _window_means(length: int, window: int) -> Tensor:
+    """Return the matrix (length, length - window + 1) whose columns each average a window."""
+    distance = torch.arange(length)[:, None] - torch.arange(length - window + 1)
+    return ((distance >= 0) & (distance < window)) / window
 
 
 def _through_jpeg(images_u8: Tensor, drawn_B: np.ndarray, quality: tuple[int, int]) -> Tensor:

@@ -24,7 +24,7 @@ def attended(queries: Tensor, keys: Tensor, values: Tensor, added: Tensor | None
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=added, scale=1.0)
     scores = queries @ keys.transpose(-2, -1)
     if added is not None:
-        scores = scores.add_(added)
+        scores = scores.add_(added.to(scores.dtype))  # numbers of two kinds would be added one by one
     return scores.softmax(-1) @ values
 
 

@@ -76,6 +76,7 @@ class Task(Protocol):
 
     metric_names: Mapping[str, Better]  # each metric of `metrics` and which way is good
     term_names: tuple[str, ...]  # the loss terms that `loss` can give
+    made_of: Mapping[str, tuple[str, ...]]  # what a term is the sum of, if it is told one by one
 
     def build(self) -> nn.ModuleDict:
         """Return freshly initialised networks by part name."""
@@ -94,7 +95,7 @@ class Task(Protocol):
         ...
 
     def loss(self, parts: nn.ModuleDict, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
-        """Return at least the terms that `stage.losses` asks for, unweighted scalars by name."""
+        """Return at least the terms that `stage.losses` asks for and what they are `made_of`, unweighted scalars by name."""
         ...
 
     def new_sums(self) -> Tensor:
@@ -124,6 +125,11 @@ class Task(Protocol):
     def export_spec(self, parts: nn.ModuleDict) -> ExportSpec:
         """Say what of `parts` is shipped, and how it is called."""
         ...
+
+
+def told_terms(task: Task, stage: StageConfig) -> list[str]:
+    """Return the names of what is logged of a stage's losses: each term, and what it is made of."""
+    return [name for wanted in stage.losses for name in (wanted.term, *task.made_of.get(wanted.term, ()))]
 
 
 def weighted_sum(terms: Mapping[str, Tensor], stage: StageConfig, done: float) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from glyphyard.core.errors import BadInput
-from glyphyard.tasks.base import Rows, Task, weighted_sum
+from glyphyard.tasks.base import Rows, Task, told_terms, weighted_sum
 from glyphyard.training.checkpoint import load_parts, put_weights
 from glyphyard.training.ema import Ema
 from glyphyard.training.ingest import Ingest
@@ -25,7 +25,7 @@ from glyphyard.training.start import check_optimizer
 
 @dataclass(frozen=True)
 class Step:
-    """What a step came to, on the device: loss, gradient norm, the terms that the stage asks for, and how rows were read."""
+    """What a step came to, on the device: loss, gradient norm, what is told of its terms, and how rows were read."""
 
     loss: Tensor
     norm: Tensor
@@ -77,7 +77,7 @@ class Learner:
         self.optimizer.step()
         if self.ema:
             self.ema.update(self.parts)
-        told = {wanted.term: terms[wanted.term].detach() for wanted in self.stage.losses}
+        told = {name: terms[name].detach() for name in told_terms(self.task, self.stage)}
         return Step(loss.detach(), norm, told, batch.ids, batch.misread)
 
     @torch.no_grad()

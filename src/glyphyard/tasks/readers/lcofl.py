@@ -11,6 +11,7 @@ from glyphyard.nn.losses import kinds_of, official_losses, ssim_loss
 from glyphyard.recipe.super_resolution import LcoflConfig
 from glyphyard.tasks.readers.base import Reader
 
+LCOFL_PARTS = ("classification", "layout", "ssim")
 LEAST_SHARE = 0.1  # of the character terms, however bad the picture
 
 
@@ -42,8 +43,8 @@ class Lcofl:
             share = 1.0 if psnr_db is None else max(LEAST_SHARE, min(1.0, psnr_db / self.config.psnr_floor))
         structure = ssim_loss(sr_BCHW, hr_BCHW, self.config.ssim_window)
         characters = self.config.classification * classification + self.config.layout * layout
-        parts = {"classification": classification, "layout": layout, "ssim": structure}
-        return {"lcofl": share * characters + self.config.ssim * structure} | {k: v.detach() for k, v in parts.items()}
+        parts = zip(LCOFL_PARTS, (classification, layout, structure), strict=True)
+        return {"lcofl": share * characters + self.config.ssim * structure} | {name: part.detach() for name, part in parts}
 
     @torch.no_grad()
     def _official(self, network: nn.Module, sr_BCHW: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

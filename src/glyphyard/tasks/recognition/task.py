@@ -21,6 +21,7 @@ class Recognition:
     """Images of text lines → readings; one part, "model", that gives log-probabilities (T,N,K)."""
 
     metric_names: Mapping[str, Better] = {"loss": "lower", "cer": "lower", "exact_match": "higher", "length_accuracy": "higher"}
+    made_of: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe

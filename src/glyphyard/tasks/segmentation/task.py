@@ -46,6 +46,7 @@ class Segmentation:
         "cer": "lower",
     }
     term_names: tuple[str, ...] = tuple(TERMS)
+    made_of: Mapping[str, tuple[str, ...]] = {}
 
     def __init__(self, recipe: Recipe) -> None:
         model = recipe.model

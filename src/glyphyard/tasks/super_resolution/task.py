@@ -20,7 +20,7 @@ from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows
 from glyphyard.tasks.readers import reader_of
 from glyphyard.tasks.readers.base import Read
-from glyphyard.tasks.readers.lcofl import Lcofl
+from glyphyard.tasks.readers.lcofl import LCOFL_PARTS, Lcofl
 from glyphyard.tasks.readers.scoring import score
 from glyphyard.tasks.super_resolution.books import Books
 from glyphyard.tasks.super_resolution.pairs import Pairs, pair_up
@@ -57,6 +57,8 @@ class SuperResolution:
         "word_acc": "higher",
         "char_acc": "higher",
     }
+
+    made_of: Mapping[str, tuple[str, ...]] = {"lcofl": tuple(f"lcofl_{part}" for part in LCOFL_PARTS)}
 
     def __init__(self, recipe: Recipe) -> None:
         model, low, image = recipe.model, recipe.dataset.low_resolution, recipe.dataset.image
@@ -125,6 +127,7 @@ class SuperResolution:
         if "lcofl" in wanted:
             found = self.lcofl(parts["recogniser"], made, high, batch.targets, books.weights(), books.psnr_db)
             terms["lcofl"] = found["lcofl"]
+            terms |= {f"lcofl_{part}": found[part] for part in LCOFL_PARTS}
         return terms
 
     def new_sums(self) -> Tensor:
@@ -153,7 +156,8 @@ class SuperResolution:
             made = parts["generator"](batch.low)
             terms = self._pictures(parts, made, batch, set(weights))
             loss = loss + sum(
-                (value.float() * weights[name] for name, value in terms.items()), torch.zeros_like(made[0, 0, 0, 0])
+                (value.float() * weights[name] for name, value in terms.items() if name in weights),
+                torch.zeros_like(made[0, 0, 0, 0]),
             )
             shown = made.clamp(0, 1)
             read = self.reader.read(parts["recogniser"], shown)
