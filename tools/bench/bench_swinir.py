@@ -2,6 +2,7 @@
 
     .venv/bin/python tools/bench/bench_swinir.py          # the generator of the tiny recipe, as CI trains it
     .venv/bin/python tools/bench/bench_swinir.py --all    # the seed's two presets as well: minutes
+    .venv/bin/python tools/bench/bench_swinir.py --all --bf16    # as a CPU with AMX trains
 
 The straightforward version is what one writes from the paper: maps in NCHW, windows cut and joined around each attention,
 relative places and shift masks worked out in each call, attention as matrix products and a softmax. Both give the same
@@ -23,6 +24,7 @@ from torch.nn import functional
 from glyphyard.nn.swinir import ResidualSwinBlock, SwinIR, SwinLayer, WindowAttention
 from glyphyard.nn.windows import SHIFTED
 from glyphyard.recipe.super_resolution import SwinIRConfig
+from glyphyard.training.precision import autocast
 
 TURNS, WANTED = 9, 1.3
 # The generator of recipes/tiny/lpsr_progressive.yaml.
@@ -121,7 +123,9 @@ def straightforward(model: SwinIR, images: Tensor) -> Tensor:
     return drawn + model.enlarged(images)
 
 
-def measure(config: SwinIRConfig, name: str, batch: int, turns: int = TURNS, say: Callable[[str], None] = print) -> float:
+def measure(
+    config: SwinIRConfig, name: str, batch: int, turns: int = TURNS, bf16: bool = False, say: Callable[[str], None] = print
+) -> float:
     """Return how many times faster ours is."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -130,22 +134,27 @@ def measure(config: SwinIRConfig, name: str, batch: int, turns: int = TURNS, say
     images = torch.rand(batch, 1, HEIGHT, WIDTH)
     ways: dict[str, Callable[[], Tensor]] = {"ours": lambda: model(images), "plain": lambda: straightforward(model, images)}
     torch.testing.assert_close(ways["ours"](), ways["plain"](), atol=1e-4, rtol=1e-4)
+    device = torch.device("cpu")
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(turns + 1):
         for way, forward in ways.items():
             started = time.process_time()
             model.zero_grad(set_to_none=True)
-            forward().square().mean().backward()
+            with autocast(bf16, device):
+                made = forward()
+            made.float().square().mean().backward()
             seconds[way].append(time.process_time() - started)
     ours, plain = (statistics.median(times[1:]) for times in seconds.values())
     say(
-        f"swinir {name}, batch {batch}: plain {plain * 1e3:.0f} ms ÷ ours {ours * 1e3:.0f} ms = {plain / ours:.2f} (wanted: {WANTED})"
+        f"swinir {name}, batch {batch}{', bf16' if bf16 else ''}: plain {plain * 1e3:.0f} ms ÷ ours {ours * 1e3:.0f} ms = {plain / ours:.2f} (wanted: {WANTED})"
     )
     return plain / ours
 
 
 if __name__ == "__main__":
-    measure(SwinIRConfig.model_validate(TINY), "tiny", 32)
+    in_bf16 = "--bf16" in sys.argv[1:]
+    measure(SwinIRConfig.model_validate(TINY), "tiny", 32, bf16=in_bf16)
     if "--all" in sys.argv[1:]:
-        measure(SwinIRConfig.model_validate({"preset": "lightweight"}), "lightweight", 4, turns=3)
-        measure(SwinIRConfig(), "max", 2, turns=3)
+        measure(SwinIRConfig.model_validate({"preset": "lightweight"}), "lightweight", 4, turns=3, bf16=in_bf16)
+        for batch in (2, 8):
+            measure(SwinIRConfig(), "max", batch, turns=3, bf16=in_bf16)
