@@ -49,6 +49,19 @@ def test_every_row_comes_once_until_the_first_look_and_weights_change_only_then(
     assert torch.equal(sampler.weights(1.0), before)  # type: ignore[arg-type]
 
 
+def test_what_is_first_read_between_two_looks_changes_no_weight_before_the_next() -> None:
+    m = HardExampleMiner(IDS, CONFIG.model_copy(update={"most_misread": 0.5}))
+    m.note(IDS[:3], torch.tensor([0.9, 1.0, 0.8]))
+    m.end_epoch(2)
+    sampler = CurriculumSampler(m, IDS)
+    before = sampler.weights(1.0)
+    m.note(IDS[3:], torch.tensor([0.0, 1.0]))  # an epoch that is cut off here is drawn again as it was
+    m.end_epoch(3)
+    assert torch.equal(sampler.weights(1.0), before)  # type: ignore[arg-type]
+    m.end_epoch(4)
+    assert (sampler.weights(1.0) > 0).tolist() == [False, False, False, True, False]  # type: ignore[operator]
+
+
 def test_rows_in_which_nothing_can_be_seen_never_take_part() -> None:
     m = HardExampleMiner(IDS, CONFIG.model_copy(update={"most_misread": 0.5}))
     m.note(IDS, torch.tensor([0.0, 1.0, 0.2, 0.6, 0.4]))

@@ -28,7 +28,7 @@ class HardExampleMiner:
         self.ids_N = ids_N.sort().values
         self.difficulty_N = torch.zeros(len(ids_N), dtype=torch.float64)
         self.times_N = torch.zeros(len(ids_N), dtype=torch.int64)
-        self.in_use_N: Tensor | None = None  # the difficulties that rows are drawn by, since the last look
+        self.in_use_N: Tensor | None = None  # the difficulties that rows are drawn by, since the last look; NaN: not read by then
 
     def note(self, ids_B: Tensor, misread_B: Tensor) -> None:
         """Take in what share of each row's characters was misread; a row that comes twice in a step counts by its mean."""
@@ -46,8 +46,7 @@ class HardExampleMiner:
     def end_epoch(self, epochs_done: int) -> None:
         """Look at the difficulties anew where `reweight_interval` says so; only here does the drawing change."""
         if epochs_done % self.config.reweight_interval == 0 and bool((read := self.times_N > 0).any()):
-            # What was never read counts as average: as easy, it would shut the rows that are known to be hard out.
-            self.in_use_N = torch.where(read, self.difficulty_N, self.difficulty_N[read].mean())
+            self.in_use_N = torch.where(read, self.difficulty_N, torch.nan)
 
     def stats(self) -> dict[str, float]:
         """Return the mean difficulty of the rows that were seen, and the share of hard ones among them."""
@@ -93,12 +92,13 @@ class CurriculumSampler:
         """
         if self.miner.in_use_N is None:
             return None
-        config, known = self.miner.config, self.miner.in_use_N
+        # What was not read counts as average: as easy, it would shut the rows that are known to be hard out.
+        config, known = self.miner.config, self.miner.in_use_N.nan_to_num(float(self.miner.in_use_N.nanmean()))
         share = 1.0 if done >= config.full_at else config.start_share + (1 - config.start_share) * done / config.full_at
         admitted = torch.zeros(len(known), dtype=torch.bool)
         admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
         weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
-        hopeless = (known > config.most_misread) & (self.miner.times_N > 0)
+        hopeless = self.miner.in_use_N > config.most_misread
         places = torch.searchsorted(self.miner.ids_N, self.ids_of_rank)
         mine = self._shared(weights[places], hopeless[places])
         return mine if bool(mine.sum() > 0) else torch.ones_like(mine)

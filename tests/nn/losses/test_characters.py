@@ -30,6 +30,10 @@ def test_kinds_and_what_may_not_be_mixed_up() -> None:
     assert not mixed[0].any()
 
 
+def test_what_letters_and_digits_are_folded_onto_is_of_no_kind() -> None:
+    assert kinds_of(Alphabet("01AB-", {"O": "0", "Q": "0", "a": "A"})).tolist() == [0, 0, 2, 1, 1, 0]
+
+
 def test_a_sure_and_right_reader_costs_nothing_whatever_stands_after_the_end() -> None:
     labels = LABELS.clone()
     labels[1, 2] = 5

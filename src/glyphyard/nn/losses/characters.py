@@ -19,8 +19,11 @@ OFFICIAL_DIGIT_FOR_LETTER, OFFICIAL_LETTER_FOR_DIGIT = 0.4, 0.5
 
 
 def kinds_of(alphabet: Alphabet) -> Tensor:
-    """Return each class's kind (V,): an index into KINDS; the END or blank is of any kind."""
-    return torch.tensor([0, *(KINDS.index(kind_of(c)) for c in alphabet.characters)])
+    """Return each class's kind (V,): an index into KINDS. Of any kind are the END or blank, and what letters and digits are folded onto."""
+    kinds = {c: {kind_of(c)} for c in alphabet.characters}
+    for character, onto in alphabet.fold.items():
+        kinds[onto].add(kind_of(character))
+    return torch.tensor([0, *(KINDS.index(found.pop() if len(found) == 1 else ANY) for found in kinds.values())])
 
 
 def other_kind(kinds_V: Tensor) -> Tensor:
