@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from glyphyard.core.ctc import Reading
+from glyphyard.core.errors import BadInput
+from glyphyard.edge.restorer import RestorerManifest
 from glyphyard.evaluation.samples import Sample
 from glyphyard.evaluation.scoring import score
-from glyphyard.evaluation.super_resolution import VIEWS, Seen, _viewed, choose_strips, figures_of
+from glyphyard.evaluation.super_resolution import VIEWS, Seen, _viewed, choose_strips, export_cost, figures_of
 from glyphyard.recipe.suite import SuiteConfig, Threshold
 
 SUITE = SuiteConfig(name="s", thresholds=(Threshold(metric="word_acc", above=0.5),), equivalences=("0O",), bootstrap=200)
@@ -24,7 +26,7 @@ def seen(i: int, truth: str, bicubic: str, made: str, hr: str, psnr: float = 20.
 
 def figures(rows: list[Seen]) -> dict:
     scores = {view: score([_viewed(s, view) for s in rows], SUITE.equivalences, SUITE.case) for view in VIEWS}
-    return figures_of(rows, scores, SUITE, {"trained_word_acc": 0.75, "exported_word_acc": 0.5, "samples": 4.0})
+    return figures_of(rows, scores, SUITE)
 
 
 def test_each_view_counts_for_itself() -> None:
@@ -40,7 +42,28 @@ def test_each_view_counts_for_itself() -> None:
     assert found["word_acc_gain"].value == pytest.approx(0.25)
     assert found["psnr"].value == pytest.approx(17.5)
     assert found["bicubic_psnr"].value == pytest.approx(16.5)
-    assert found["export_word_acc_cost"].value == pytest.approx(0.25)
+
+
+def bundle_with(groups: object) -> RestorerManifest:
+    cost = {"trained_word_acc": 0.75, "exported_word_acc": 0.72, "samples": 100.0}
+    return RestorerManifest(1, "b", "super_resolution", 2, {}, {}, {}, {}, cost, {"content_sha256": "this set", "groups": groups})
+
+
+def test_what_exporting_costs_has_an_interval_over_plates_and_belongs_to_one_set() -> None:
+    bundle = bundle_with([[-1, 1, 1], [0, 1, 91], [1, 1, 2], [2, 2, 1], [0, 2, 2]])
+    (found,) = export_cost(bundle, "this set", SUITE).values()
+    assert found.low < 0.03 < found.high  # type: ignore[operator]
+    assert found.value == pytest.approx(0.03)
+    assert found.count == 100
+    assert export_cost(bundle, "another set", SUITE) == {}
+    (same,) = export_cost(bundle_with([[0, 1, 100]]), "this set", SUITE).values()
+    assert (same.low, same.high) == (0, 0)  # so a gate can hold it against a bound
+
+
+@pytest.mark.parametrize("groups", [None, [[1, 2]], "x", [["a", 1, 1]]])
+def test_a_bundle_that_says_it_wrongly_is_refused(groups: object) -> None:
+    with pytest.raises(BadInput, match="cost cannot be read"):
+        export_cost(bundle_with(groups), "this set", SUITE)
 
 
 def test_frames_of_a_plate_vote() -> None:

@@ -11,12 +11,13 @@ import pytest
 from restoring import SUITE, prepared, restoring_recipe, untrained
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.records import BundleRecord, Scorecard
+from glyphyard.core.records import BundleRecord, DatasetManifest, Scorecard
 from glyphyard.edge.catalogue import open_bundle
 from glyphyard.edge.restorer import Restorer
 from glyphyard.evaluation.catalogue import evaluation_of, told
 from glyphyard.evaluation.conclude import conclude
 from glyphyard.export.catalogue import exporter_of
+from glyphyard.export.super_resolution import read_held_out
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,20 @@ def test_the_bundle_holds_generator_and_recogniser_and_is_what_torch_is(exported
     assert record.max_abs_difference < 1e-3
     described = json.loads((bundle / "bundle.json").read_text())
     assert (described["task"], described["scale"]) == ("super_resolution", 2)
-    assert {"trained_word_acc", "exported_word_acc", "samples"} == set(described["export_cost"])
+    cost, held_out = described["export_cost"], described["export_held_out"]
+    assert {"trained_word_acc", "exported_word_acc", "samples"} == set(cost)
+    split = DatasetManifest.read(prepared() / "manifest.json").splits["test"]
+    assert held_out["content_sha256"] == split.content_sha256
+    assert sum(crops * plates for _, crops, plates in held_out["groups"]) == cost["samples"] == split.rows
+    assert sum(plates for *_, plates in held_out["groups"]) == split.groups
+
+
+def test_of_a_large_held_out_set_evenly_spread_rows_are_taken() -> None:
+    manifest = DatasetManifest.read(prepared() / "manifest.json")
+    whole, few = (read_held_out(prepared(), manifest, restoring_recipe(), most=most) for most in (4096, 3))
+    assert whole.rows == len(whole.texts) == manifest.splits["test"].rows
+    assert few.texts == [whole.texts[i] for i in (0, round((whole.rows - 1) / 2), whole.rows - 1)]
+    assert few.rows == whole.rows
 
 
 def test_a_device_enlarges_and_reads_crops_of_any_size(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ class RestorerManifest(Record):
     """bundle.json of a super-resolution bundle; `low_pixels` is what goes in, `pixels` what comes out and is read.
 
     `files` maps each other file of the folder to its SHA-256. `export_cost`: how many words of the held-out set the trained
-    form of the recogniser reads right, and the shipped one (see export.super_resolution).
+    form of the recogniser reads right, and the shipped one (see export.super_resolution). `export_held_out`: the
+    `content_sha256` of that set, and `groups`: [words lost by the shipped form, crops, how many such plates].
     """
 
     schema_version: int
@@ -47,6 +48,7 @@ class RestorerManifest(Record):
     files: dict[str, str]
     provenance: dict[str, Any] = field(default_factory=dict)
     export_cost: dict[str, float] = field(default_factory=dict)
+    export_held_out: dict[str, Any] = field(default_factory=dict)
 
 
 class Restorer:

@@ -26,9 +26,10 @@ from glyphyard.core.image_metrics import psnr, ssim
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest, Figure, Scorecard, SplitRecord
 from glyphyard.core.voting import vote
-from glyphyard.edge.restorer import Restorer
+from glyphyard.edge.golden import EXPORT_AGAIN
+from glyphyard.edge.restorer import Restorer, RestorerManifest
 from glyphyard.evaluation.clusters import share
-from glyphyard.evaluation.intervals import bootstrap_groups
+from glyphyard.evaluation.intervals import GroupSums, bootstrap_groups, ratio_bootstrap
 from glyphyard.evaluation.measure import Origin, held_out_of, scorecard
 from glyphyard.evaluation.samples import COLUMNS, PREPARE_AGAIN, Sample, opened, rows_of, sample_of, write_samples
 from glyphyard.evaluation.scoring import Scores, score
@@ -82,7 +83,8 @@ def measure_restorer(
     alphabet = restorer.recogniser.bundle.alphabet.characters
     origin = Origin(manifest.fingerprint, split.content_sha256, restorer.sha256, alphabet)
     card = scorecard(samples, scores["made"], raw, suite, origin, speed)
-    card = replace(card, figures=card.figures | figures_of(seen, scores, suite, restorer.manifest.export_cost))
+    cost = export_cost(restorer.manifest, split.content_sha256, suite)
+    card = replace(card, figures=card.figures | figures_of(seen, scores, suite) | cost)
     _write(seen, scores, raw, Path(out))
     card.write(Path(out) / "scorecard.json")
     return card
@@ -144,10 +146,8 @@ def _viewed(seen: Seen, view: str) -> Sample:
     return replace(seen.sample, read=reading.text, confidence=reading.confidence)
 
 
-def figures_of(
-    seen: list[Seen], scores: dict[str, Scores], suite: SuiteConfig, export_cost: dict[str, float]
-) -> dict[str, Figure]:
-    """Return word and character accuracy of each view and of several frames together, likeness, the gain, and what exporting costs."""
+def figures_of(seen: list[Seen], scores: dict[str, Scores], suite: SuiteConfig) -> dict[str, Figure]:
+    """Return word and character accuracy of each view and of several frames together, likeness, and the gain."""
     figures: dict[str, Figure] = {}
     group = scores["made"].group
     for view, own in scores.items():
@@ -158,10 +158,24 @@ def figures_of(
         figures[name] = _mean(np.array([s.likeness[name] for s in seen]), group, suite)
     gain = scores["made"].exact.astype(float) - scores["bicubic"].exact.astype(float)
     figures["word_acc_gain"] = _mean(gain, group, suite)
-    if export_cost:
-        lost = export_cost["trained_word_acc"] - export_cost["exported_word_acc"]
-        figures["export_word_acc_cost"] = Figure(lost, None, None, int(export_cost["samples"]))
     return figures
+
+
+def export_cost(manifest: RestorerManifest, content_sha256: str, suite: SuiteConfig) -> dict[str, Figure]:
+    """Return what the shipped form of the recogniser costs on this very set, with its interval; nothing of another set."""
+    measured, cost = manifest.export_held_out, manifest.export_cost
+    if not cost or measured.get("content_sha256") != content_sha256:
+        return {}
+    try:
+        lost, crops, plates = np.array(measured["groups"], dtype=np.int64).T
+        value, count = cost["trained_word_acc"] - cost["exported_word_acc"], int(cost["samples"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"bundle {manifest.name}", "what it says of its exported form's cost cannot be read", EXPORT_AGAIN
+        ) from error
+    sums = GroupSums(*(np.repeat(each, plates) for each in (lost, crops, crops)))
+    low, high = ratio_bootstrap(sums, suite.confidence, suite.bootstrap, suite.seed) or (None, None)
+    return {"export_word_acc_cost": Figure(value, low, high, count)}
 
 
 def voted(seen: list[Seen], view: str, suite: SuiteConfig) -> Figure:

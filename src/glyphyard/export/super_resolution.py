@@ -6,6 +6,7 @@ What that form costs against the most careful one is measured on the held-out se
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import load_parts
 
 SPLITS = ("test", "validation")  # held-out rows have a low side for good
+MOST_HELD_OUT = 4096
 SURE = 0.5  # a character read with more than this cannot be a tie with another
 NOISE_SEED = 20
 BATCH = 64
@@ -43,11 +45,40 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out rows in both resolutions, uint8, and their texts as the alphabet writes them."""
+    """Held-out rows in both resolutions, uint8, their texts as the alphabet writes them, and which plate they show.
+
+    `content_sha256` is the split's, of whose `rows` these are evenly spread ones where there are too many.
+    """
 
     small: list[np.ndarray]
     large: list[np.ndarray]
     texts: list[str]
+    groups: list[str]
+    content_sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class FormCost:
+    """Which held-out words the most careful form of the recogniser reads right, and which the shipped one, (N,) bool each."""
+
+    trained: np.ndarray
+    exported: np.ndarray
+
+    def shares(self) -> dict[str, float]:
+        """Return both word accuracies, and the count."""
+        return {
+            "trained_word_acc": float(self.trained.mean()),
+            "exported_word_acc": float(self.exported.mean()),
+            "samples": float(len(self.trained)),
+        }
+
+    def by_group(self, groups: list[str]) -> list[list[int]]:
+        """Return [words lost, crops, how many such plates]: all that an interval over plates needs."""
+        _, number = np.unique(np.array(groups), return_inverse=True)
+        lost = np.bincount(number, weights=self.trained.astype(int) - self.exported.astype(int)).astype(int)
+        found = Counter(zip(lost.tolist(), np.bincount(number).tolist(), strict=True))
+        return [[*kind, plates] for kind, plates in sorted(found.items())]
 
 
 def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, say: Say = print) -> BundleRecord:
@@ -75,7 +106,7 @@ def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
             (folder / name).write_bytes(content)
         files = {name: sha256_bytes(content) for name, content in ((GENERATOR, data), (GOLDEN, golden))}
         files |= {f"{RECOGNISER}/{name}": digest for name, digest in reader.files.items()}
-        described = _described(recipe, manifest, files, checkpoint, cost)
+        described = _described(recipe, manifest, files, checkpoint, cost, held_out)
         described.write(folder / MANIFEST)
         _read_back(folder)
         digest = sha256_file(folder / MANIFEST)
@@ -105,21 +136,24 @@ def _export_recogniser(
     return export_bundle(view, task_of(view), nn.ModuleDict({"model": parts["recogniser"]}), checkpoint, dataset, out, say)
 
 
-def read_held_out(dataset: Path, manifest: DatasetManifest, recipe: Recipe, most: int = 1024) -> HeldOut:
-    """Return the first `most` rows of the test split (validation where there is none) in both resolutions."""
+def read_held_out(dataset: Path, manifest: DatasetManifest, recipe: Recipe, most: int = MOST_HELD_OUT) -> HeldOut:
+    """Return the test split (validation where there is none) in both resolutions; of a larger one `most` rows, evenly spread."""
     split = next((manifest.splits[name] for name in SPLITS if name in manifest.splits and manifest.splits[name].rows), None)
     if split is None or manifest.low_pixels is None:
         raise BadInput(
             str(dataset), "has no held-out rows in two resolutions", "state dataset.low_resolution and hold groups out"
         )
     high, low = PixelContract(**manifest.pixels), PixelContract(**manifest.low_pixels)
-    alphabet, found = recipe.dataset.the_alphabet(), HeldOut([], [], [])
+    alphabet, found = recipe.dataset.the_alphabet(), HeldOut([], [], [], [], split.content_sha256, split.rows)
+    wanted, first = np.unique(np.linspace(0, split.rows - 1, min(most, split.rows)).round().astype(int)), 0
     for shard in split.shards:
-        for row in pq.read_table(dataset / shard.path, columns=["pixels", "lr_pixels", "text"]).to_pylist():
-            if len(found.texts) < most:
-                found.small.append(_image(row["lr_pixels"], low))
-                found.large.append(_image(row["pixels"], high))
-                found.texts.append(alphabet.canonical(row["text"]))
+        here = wanted[(wanted >= first) & (wanted < first + shard.rows)] - first
+        first += shard.rows
+        for row in pq.read_table(dataset / shard.path, columns=["pixels", "lr_pixels", "text", "group"]).take(here).to_pylist():
+            found.small.append(_image(row["lr_pixels"], low))
+            found.large.append(_image(row["pixels"], high))
+            found.texts.append(alphabet.canonical(row["text"]))
+            found.groups.append(row["group"])
     return found
 
 
@@ -172,15 +206,15 @@ def form_cost(
     held_out: HeldOut,
     low: PixelContract,
     say: Say,
-) -> dict[str, float]:
-    """Return the word accuracy of the most careful form in torch and of the shipped one on what the generator makes, and the count."""
+) -> FormCost:
+    """Read what the generator makes in the most careful form in torch and in the shipped one."""
     careful = careful_recipe(recipe)
     task = task_of(careful)
     network = task.build()["model"]
     network.load_state_dict(parts["recogniser"].state_dict())
     network.eval()
     pixels = PixelContract(recipe.dataset.image.height, recipe.dataset.image.width, recipe.dataset.image.channels)
-    right = {"trained": 0, "exported": 0}
+    right: dict[str, list[bool]] = {"trained": [], "exported": []}
     alphabet = recipe.dataset.the_alphabet()
     for start in range(0, len(held_out.texts), BATCH):
         truths = held_out.texts[start : start + BATCH]
@@ -189,12 +223,12 @@ def form_cost(
             log_probs = network(torch.from_numpy(pixels.batch(made)))
         trained = task.reader.readings(log_probs)  # type: ignore[attr-defined]  # task recognition has a reader
         for name, readings in (("trained", trained), ("exported", recogniser.read_many(made))):
-            right[name] += sum(alphabet.canonical(r.text) == t for r, t in zip(readings, truths, strict=True))
-    count = len(held_out.texts)
-    cost = {f"{name}_word_acc": n / count for name, n in right.items()} | {"samples": float(count)}
+            right[name] += [alphabet.canonical(r.text) == t for r, t in zip(readings, truths, strict=True)]
+    cost, count = FormCost(np.array(right["trained"]), np.array(right["exported"])), len(held_out.texts)
+    of = "" if count == held_out.rows else f" of {held_out.rows}"
     say(
-        f"export: on {count} held-out crops the shipped form reads {cost['exported_word_acc']:.1%} of the words, "
-        f"the trained one {cost['trained_word_acc']:.1%}"
+        f"export: on {count}{of} held-out crops the shipped form reads {cost.exported.mean():.1%} of the words, "
+        f"the trained one {cost.trained.mean():.1%}"
     )
     return cost
 
@@ -217,7 +251,7 @@ def _golden(session: OnnxSession, recogniser: Recognizer, held_out: HeldOut, low
 
 
 def _described(
-    recipe: Recipe, manifest: DatasetManifest, files: dict[str, str], checkpoint: Path, cost: dict[str, float]
+    recipe: Recipe, manifest: DatasetManifest, files: dict[str, str], checkpoint: Path, cost: FormCost, held_out: HeldOut
 ) -> RestorerManifest:
     assert manifest.low_pixels is not None
     assert isinstance(recipe.model, RestorerConfig)
@@ -229,8 +263,18 @@ def _described(
         "versions": installed_versions(),
     }
     scale = recipe.model.generator.scale
+    measured = {"content_sha256": held_out.content_sha256, "groups": cost.by_group(held_out.groups)}
     return RestorerManifest(
-        SCHEMA_VERSION, recipe.name, TASK, scale, manifest.low_pixels, manifest.pixels, files, provenance, cost
+        SCHEMA_VERSION,
+        recipe.name,
+        TASK,
+        scale,
+        manifest.low_pixels,
+        manifest.pixels,
+        files,
+        provenance,
+        cost.shares(),
+        measured,
     )
 
 
