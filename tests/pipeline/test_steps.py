@@ -6,8 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from glyphyard.pipeline.steps import train_step
+import pytest
+
+from glyphyard.core.errors import BadInput
+from glyphyard.core.files import sha256_file
+from glyphyard.core.records import CheckpointRecord
+from glyphyard.pipeline.steps import check_parent, steps_of, train_step
 from glyphyard.recipe.load import load_recipe
+from glyphyard.training.job import StageJob
 
 TINY = Path(__file__).parents[2] / "recipes" / "tiny" / "parseq.yaml"
 
@@ -35,3 +41,58 @@ def test_other_weights_to_start_from_are_another_training(tmp_path: Path) -> Non
         moved.parent.mkdir(exist_ok=True)
         moved.write_bytes(file.read_bytes())
         assert inputs_of(tmp_path, f"{key}={moved}") == first
+
+
+class TwoStages:
+    """A run whose stages learn nothing: each writes down what it found in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        stages = "stages=[{name: main, epochs: 1}, {name: second, epochs: 1}]"
+        self.recipe = load_recipe(TINY, ["model.stem=patches", stages])
+        self.folder, self.dataset, self.manifest = folder, folder, SimpleNamespace(fingerprint="f")
+        self.said: list[str] = []
+        self.say = self.said.append
+
+    def stage_dir(self, index: int) -> Path:
+        return self.folder / "stages" / f"{index}-stage"
+
+    def checkpoint(self, index: int) -> CheckpointRecord:
+        return CheckpointRecord.read(self.stage_dir(index) / "checkpoint.json")
+
+    def launch(self, job: StageJob) -> CheckpointRecord:
+        goes_on = (job.stage_dir / "last.pt").is_file()
+        for name in ("last.pt", "best.pt"):
+            (job.stage_dir / name).write_bytes(b"learnt")
+        self.said.append(f"{job.stage.name} {'goes on' if goes_on else 'begins'}")
+        return CheckpointRecord(job.stage.name, str(job.best), sha256_file(job.best), None, "r", "f", 1, {})
+
+    def leave(self, weights: bytes) -> None:
+        """Leave a first stage with these weights."""
+        self.stage_dir(0).mkdir(parents=True, exist_ok=True)
+        best = self.stage_dir(0) / "best.pt"
+        best.write_bytes(weights)
+        CheckpointRecord("main", str(best), sha256_file(best), None, "r", "f", 1, {}).write(best.with_name("checkpoint.json"))
+
+
+def test_a_stage_whose_parent_has_changed_begins_anew_and_the_old_one_is_kept_aside(tmp_path: Path) -> None:
+    run: Any = TwoStages(tmp_path)
+    run.leave(b"first")
+    for _ in range(2):
+        train_step(run, 1).work()
+    run.leave(b"other")
+    train_step(run, 1).work()
+    assert [line for line in run.said if line.startswith("second")] == ["second begins", "second goes on", "second begins"]
+    assert any("has changed" in line for line in run.said)
+    assert (tmp_path / "stale" / "1-stage" / "last.pt").is_file()
+    assert not list((tmp_path / "stages").glob("*stale*"))
+
+
+def test_a_parent_that_is_not_there_or_was_cut_off_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    run: Any = TwoStages(tmp_path)
+    with pytest.raises(BadInput, match=r"\[GY064\] it starts from stage main, and there is no .*stages.second.init="):
+        steps_of(run, "train-second", "second")
+    run.leave(b"first")
+    check_parent(run, 1)
+    (run.stage_dir(0) / "checkpoint.json").unlink()
+    with pytest.raises(BadInput, match=r"\[GY064\] it starts from stage main, and that stage was cut off"):
+        steps_of(run, "train-second", "second")

@@ -193,6 +193,25 @@ def test_a_rollback_goes_back_to_the_stages_best(tmp_path: Path, monkeypatch: py
     assert all(torch.equal(best[name], last[name]) for name in learned), "the last epoch was taken back"
 
 
+def test_a_floor_that_the_start_is_under_takes_nothing_back_that_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from glyphyard.tasks.super_resolution.task import SuperResolution
+
+    script = iter([10.0, 11.0, 9.0, 8.0, 7.0])  # the first is of what it starts from
+    monkeypatch.setattr(
+        SuperResolution, "metrics", lambda *_: {"loss": 1.0, "psnr": next(script), "ssim": 0.5, "word_acc": 0.5, "char_acc": 0.9}
+    )
+    monkeypatch.setattr(SuperResolution, "remember", lambda *_: None)
+    stage = {
+        **STAGES[1], "epochs": 5, "select": "psnr", "early_stop": {"patience_epochs": 2},
+        "guards": [{"metric": "psnr", "min": 12.5, "action": "rollback"}],
+    }  # fmt: skip
+    record = train_stage(StageJob(restoring_recipe([stage]), 0, prepared(), tmp_path / "s", untrained(tmp_path)), SingleRank())
+    assert (record.epoch, record.metrics["psnr"]) == (1, 11.0)
+    assert record.stopped.startswith("early stop")  # after two epochs that were taken back
+    best, last = (load_state(tmp_path / "s" / name)["parts"] for name in ("best.pt", "last.pt"))
+    assert all(torch.equal(best[name], last[name]) for name in best if name.startswith("generator."))
+
+
 @pytest.mark.slow
 def test_two_workers_keep_the_same_books_and_know_each_others_rows(tmp_path: Path) -> None:
     untrained(tmp_path)

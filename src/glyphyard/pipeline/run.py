@@ -15,7 +15,7 @@ from glyphyard.core.files import read_json
 from glyphyard.core.records import CheckpointRecord, DatasetManifest
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import SuiteConfig
-from glyphyard.training.job import StageJob
+from glyphyard.training.job import CHECKPOINT, StageJob
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Run:
 
     def checkpoint(self, index: int) -> CheckpointRecord:
         """What a finished stage left."""
-        return CheckpointRecord.read(self.stage_dir(index) / "checkpoint.json")
+        return CheckpointRecord.read(self.stage_dir(index) / CHECKPOINT)
 
     @property
     def bundle(self) -> Path:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from glyphyard.cluster.environment import set_defaults
 from glyphyard.core.errors import BadInput, ExitCode
-from glyphyard.core.files import read_json, sha256_file, write_json
+from glyphyard.core.files import make_folder, read_json, sha256_file, write_json
 from glyphyard.core.records import BundleRecord, DatasetManifest, Scorecard, Verdict
 from glyphyard.pipeline.launch import launcher
 from glyphyard.pipeline.live import followed
@@ -17,8 +18,9 @@ from glyphyard.pipeline.plan import STEPS
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.step import Step, perform
 from glyphyard.recipe.recipe import Recipe, without_places
-from glyphyard.training.job import BEST, StageJob
+from glyphyard.training.job import BEST, CHECKPOINT, StageJob
 
+BEGUN = "began_from.json"
 TOLD_SHARES = 5  # how often a long preparation says where it is
 
 
@@ -59,6 +61,8 @@ def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) 
     """Return the run's steps in order; those after `until` are there, too."""
     check_steps(run.recipe, until, only_stage)
     stages = [i for i, stage in enumerate(run.recipe.stages) if only_stage in (None, stage.name)]
+    if until != "prepare":
+        check_parent(run, stages[0])  # the others' are made on the way
     return [
         prepare_step(run, trains=until != "prepare"),
         *(train_step(run, i) for i in stages),
@@ -117,6 +121,39 @@ def _telling(say: Callable[[str], None]) -> Callable[[int, int], None]:
     return progress
 
 
+def parent_of(run: Run, index: int) -> Path | None:
+    """Return the checkpoint that a stage starts from; None where it starts from scratch."""
+    stage = run.recipe.stages[index]
+    if "scratch" in (stage.init, stage.start) or (stage.init == "previous" and index == 0):
+        return None
+    return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
+
+
+def check_parent(run: Run, index: int) -> None:
+    """Raise `BadInput` [GY064] where a stage's parent is not there, or was cut off."""
+    before, stage = parent_of(run, index), run.recipe.stages[index]
+    own = stage.init == "previous"
+    if before is None or (before.is_file() and (not own or before.with_name(CHECKPOINT).is_file())):
+        return
+    what = "that stage was cut off" if before.is_file() else f"there is no {before}"
+    came = f"stage {run.recipe.stages[index - 1].name}" if own else stage.init
+    remedy = f"train that stage to its end, or say where its checkpoint is: --set stages.{stage.name}.init=FILE.pt"
+    raise BadInput(f"stage `{stage.name}`", f"[GY064] it starts from {came}, and {what}", remedy)
+
+
+def _begin(run: Run, stage_dir: Path, weights: dict[str, str]) -> None:
+    """Note what weights a stage starts from; what it had learnt from others is stale, and is put aside."""
+    begun = stage_dir / BEGUN
+    if begun.is_file() and read_json(begun) != weights:
+        aside = run.folder / "stale" / stage_dir.name
+        shutil.rmtree(aside, ignore_errors=True)
+        make_folder(aside.parent)
+        stage_dir.rename(aside)
+        run.say(f"train: what stage {stage_dir.name} starts from has changed; it is trained anew, the old one lies in {aside}")
+    make_folder(stage_dir)
+    write_json(begun, weights)
+
+
 def _sha256_of(run: Run, index: int, parent: Path | None) -> str:
     if parent is None:
         return ""
@@ -128,29 +165,20 @@ def train_step(run: Run, index: int) -> Step:
     stage, stage_dir = run.recipe.stages[index], run.stage_dir(index)
 
     def parent() -> Path | None:
-        if "scratch" in (stage.init, stage.start) or (stage.init == "previous" and index == 0):
-            return None
-        return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
+        return parent_of(run, index)
 
     def inputs() -> dict[str, object]:
-        whole = run.recipe.to_json()
-        recipe, recipe_model = without_places(whole), whole["model"]
+        check_parent(run, index)
+        recipe = without_places(run.recipe.to_json())
         sliced = {k: recipe[k] for k in ("task", "seed", "dataset", "model", "augmentation")}
-        before = parent()
-        if before is not None and not before.is_file():
-            came = f"stage {run.recipe.stages[index - 1].name}" if stage.init == "previous" else stage.init
-            problem = f"[GY064] it starts from {came}, and there is no {before}"
-            raise BadInput(
-                f"stage `{stage.name}`", problem, "train that stage first, or say where its checkpoint is: stages.N.init=FILE.pt"
-            )
-        return sliced | {
-            "stage": recipe["stages"][index],
-            "dataset_fingerprint": run.manifest.fingerprint,
-            "parent": _sha256_of(run, index, before),
-            **{f"pretrained {name}": sha256 for name, sha256 in released_weights(recipe_model, "model")},
-        }
+        return sliced | {"stage": recipe["stages"][index], "dataset_fingerprint": run.manifest.fingerprint} | weights()
+
+    def weights() -> dict[str, str]:
+        pretrained = {f"pretrained {name}": sha256 for name, sha256 in released_weights(run.recipe.to_json()["model"], "model")}
+        return {"parent": _sha256_of(run, index, parent())} | pretrained
 
     def work() -> str:
+        _begin(run, stage_dir, weights())
         job = StageJob(run.recipe, index, run.dataset, stage_dir, parent())
         if run.launch is not None:
             record = run.launch(job)
@@ -160,13 +188,13 @@ def train_step(run: Run, index: int) -> Step:
             run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
             with followed(stage_dir, run.console):
                 record = launcher(run.recipe)(job)
-        record.write(stage_dir / "checkpoint.json")
+        record.write(stage_dir / CHECKPOINT)
         best = ", ".join(f"{k} {v:.4f}" for k, v in record.metrics.items() if v is not None)
         line = f"train: stage {stage.name} {record.stopped} after {record.seconds:.0f} s; {record.chosen}: {best}"
         run.say(line)
         return line
 
-    return Step(f"train-{stage.name}", inputs, lambda: [stage_dir / "best.pt", stage_dir / "checkpoint.json"], work)
+    return Step(f"train-{stage.name}", inputs, lambda: [stage_dir / BEST, stage_dir / CHECKPOINT], work)
 
 
 def export_step(run: Run) -> Step:

@@ -9,7 +9,7 @@ from glyphyard.core.naming import stage_title
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 
-LAST, BEST = "last.pt", "best.pt"
+LAST, BEST, CHECKPOINT = "last.pt", "best.pt", "checkpoint.json"
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,12 @@ def reached(guard: GuardConfig, metrics: Mapping[str, float], names: Mapping[str
     return guard.min is not None and value < guard.min
 
 
+def is_worse(best: Mapping[str, float | None], metric: str, metrics: Mapping[str, float], names: Mapping[str, Better]) -> bool:
+    """Say whether the best epoch so far has a worse value of a metric than this one: then nothing is won by going back to it."""
+    known = best.get(metric)
+    return known is not None and signed(known, names[metric]) > signed(metrics[metric], names[metric])
+
+
 def check_names(stage: StageConfig, names: Mapping[str, Better]) -> None:
     """Refuse metrics in `select` and `guards` that the task does not measure."""
     for where, metric in [("select", stage.select), *((f"guards.{i}.metric", g.metric) for i, g in enumerate(stage.guards))]:
