@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from restoring import SUITE, prepared, restoring_recipe, untrained
 
@@ -40,6 +41,22 @@ def test_the_bundle_holds_generator_and_recogniser_and_is_what_torch_is(exported
     assert held_out["content_sha256"] == split.content_sha256
     assert sum(crops * plates for _, crops, plates in held_out["groups"]) == cost["samples"] == split.rows
     assert sum(plates for *_, plates in held_out["groups"]) == split.groups
+
+
+def test_the_generator_is_held_against_the_recipes_devices(
+    exported: tuple[Path, BundleRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glyphyard.export import super_resolution
+    from glyphyard.export.lint import LintFinding
+
+    export, said = restoring_recipe(export={"targets": [{"name": "orin_nx_jp62"}]}).export, list[str]()
+    model = onnx.load(exported[0] / "generator.onnx")
+    super_resolution._hold_against_targets(model, export, said.append)
+    assert any("generator.onnx" in line for line in said)
+    # This graph runs everywhere; one that a device refuses is not shipped.
+    monkeypatch.setattr(super_resolution, "lint", lambda *_: [LintFinding("GYX", "error", "no such operator")])
+    with pytest.raises(StepFailed, match="orin_nx_jp62"):
+        super_resolution._hold_against_targets(model, export, said.append)
 
 
 def test_of_a_large_held_out_set_evenly_spread_rows_are_taken() -> None:

@@ -64,14 +64,16 @@ class TwoStages:
         for name in ("last.pt", "best.pt"):
             (job.stage_dir / name).write_bytes(b"learnt")
         self.said.append(f"{job.stage.name} {'goes on' if goes_on else 'begins'}")
-        return CheckpointRecord(job.stage.name, str(job.best), sha256_file(job.best), None, "r", "f", 1, {})
+        return CheckpointRecord(job.stage.name, str(job.best), sha256_file(job.best), None, "r", "f", 1, {}, 1.0)
 
     def leave(self, weights: bytes) -> None:
         """Leave a first stage with these weights."""
         self.stage_dir(0).mkdir(parents=True, exist_ok=True)
         best = self.stage_dir(0) / "best.pt"
         best.write_bytes(weights)
-        CheckpointRecord("main", str(best), sha256_file(best), None, "r", "f", 1, {}).write(best.with_name("checkpoint.json"))
+        CheckpointRecord("main", str(best), sha256_file(best), None, "r", "f", 1, {}, 1.0).write(
+            best.with_name("checkpoint.json")
+        )
 
 
 def test_a_stage_whose_parent_has_changed_begins_anew_and_the_old_one_is_kept_aside(tmp_path: Path) -> None:

@@ -216,3 +216,20 @@ def test_a_stem_of_convolutions_takes_no_released_weights_and_halves(more: dict,
     with pytest.raises(ValueError, match=re.escape(found)):
         ParseqConfig.model_validate({"network": "parseq", "size": "small_cpu", **more})
     ParseqConfig.model_validate({"network": "parseq", "size": "small_cpu", "stem": "patches", **more})
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model={network: [parseq]}", ["model", "parseq"]),
+        ("model={network: {a: 1}}", ["model"]),
+        ("task=[super_resolution]", ["task"]),
+        ("stages.0.losses=[{term: ctc}, {term: ctc}]", ["ctc", "twice"]),
+        ("stages.0.losses=[{term: ctc, weight: 0}]", ["ctc", "weight 0"]),
+        ("stages.0.guards=[{metric: cer, min: 12, max: 3}]", ["min 12", "max 3", "cer"]),
+    ],
+)
+def test_what_says_two_things_or_none_is_one_line(write_recipe: Write, override: str, words: list[str]) -> None:
+    with pytest.raises(BadInput) as caught:
+        load_recipe(write_recipe(), [override])
+    assert all(word in str(caught.value) for word in words), str(caught.value)

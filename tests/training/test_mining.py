@@ -193,7 +193,9 @@ def test_a_rollback_goes_back_to_the_stages_best(tmp_path: Path, monkeypatch: py
     assert all(torch.equal(best[name], last[name]) for name in learned), "the last epoch was taken back"
 
 
-def test_a_floor_that_the_start_is_under_takes_nothing_back_that_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_floor_that_the_start_is_under_takes_nothing_back_that_is_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from glyphyard.tasks.super_resolution.task import SuperResolution
 
     script = iter([10.0, 11.0, 9.0, 8.0, 7.0])  # the first is of what it starts from

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from onnx import ModelProto
 from torch import nn
 
 from glyphyard.core.ctc import Reading
@@ -21,17 +22,20 @@ from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, writing
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import BundleRecord, DatasetManifest
+from glyphyard.core.targets import target_named
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, SCHEMA_VERSION
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.restorer import GENERATOR, RECOGNISER, TASK, GoldenPairs, Restorer, RestorerManifest, pack_pairs, to_images
 from glyphyard.edge.session import OnnxSession
 from glyphyard.export.bundle import export_bundle, for_inference_parts, installed_versions
+from glyphyard.export.lint import lint, refuse
 from glyphyard.export.onnx_graph import export_onnx
 from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import runner_of
 from glyphyard.recipe.model import ParseqConfig
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import RestorerConfig
+from glyphyard.recipe.run import ExportConfig
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import load_parts
 
@@ -96,6 +100,7 @@ def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
         say(f"export: generator to ONNX, opset {recipe.export.opset}")
         model = export_onnx(spec, recipe.export.opset)
         check_graph(model, spec, recipe.export.opset)
+        _hold_against_targets(model, recipe.export, say)
         data = model.SerializeToString(deterministic=True)
         low = PixelContract(**(manifest.low_pixels or {}))
         session, recogniser = OnnxSession(data, GENERATOR), Recognizer(folder / RECOGNISER)
@@ -119,6 +124,18 @@ def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
         strings_compared=compared + reader.strings_compared,
         versions=installed_versions(),
     )
+
+
+def _hold_against_targets(model: ModelProto, config: ExportConfig, say: Say) -> None:
+    """Refuse a generator that a target could not run, and say what to know of it there; plans are the recogniser's alone."""
+    for wanted in config.targets:
+        target = target_named(wanted.name, "export.targets")
+        findings = lint(model, target, wanted.dla)
+        refuse(findings, target)
+        for finding in findings:
+            say(f"export: {target.name}: {GENERATOR}: {finding}")
+    if config.targets:
+        say(f"export: plans are the recogniser's; {GENERATOR} is held against the same devices, and runs in ONNX Runtime there")
 
 
 def as_recogniser(recipe: Recipe) -> Recipe:

@@ -19,11 +19,10 @@ from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.errors import BadInput
 from glyphyard.nn.attention import Vit
 from glyphyard.nn.parseq import Parseq
+from glyphyard.recipe.model import RELEASED
 
-RELEASES = {
-    "baudm/parseq-base": "https://github.com/baudm/parseq/releases/download/v1.0.0/parseq-bb5792a6.pt",
-    "baudm/parseq-tiny": "https://github.com/baudm/parseq/releases/download/v1.0.0/parseq_tiny-e7a21b54.pt",
-}
+FOLDER = "https://github.com/baudm/parseq/releases/download/v1.0.0"
+RELEASES = dict(zip(RELEASED, (f"{FOLDER}/parseq-bb5792a6.pt", f"{FOLDER}/parseq_tiny-e7a21b54.pt"), strict=True))
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 IMAGE = (32, 128)  # height and width that the releases were trained on, in pixels
 START_ROW, PADDING_ROW = len(CHARACTERS) + 1, len(CHARACTERS) + 2  # after the END (0) and the characters (from 1)

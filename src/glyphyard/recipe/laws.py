@@ -198,7 +198,7 @@ def losses_fit_the_network(recipe: Recipe) -> Iterator[Breach]:
             yield Breach(
                 ("stages", i, "losses"),
                 f"losses {strangers} against network {network}, which learns by {list(known)}",
-                "use its terms, or leave `losses` out",
+                "use its terms" if isinstance(recipe.model, RestorerConfig) else "use its terms, or leave `losses` out",
             )
 
 

@@ -117,6 +117,10 @@ class ParseqConfig(Strict):
         return Capacity(self.max_length, blanks=False)
 
 
+# Weights of PARSeq that its authors released, by hub id; nn/released.py knows where they lie.
+RELEASED = ("baudm/parseq-base", "baudm/parseq-tiny")
+
+
 def with_preset(value: Any, key: str, default: str, presets: dict[str, dict[str, Any]]) -> Any:
     """Lay the fields that a part of a recipe states onto those of the preset that its `key` names."""
     if not isinstance(value, dict) or not isinstance(name := value.get(key, default), str):
@@ -126,7 +130,8 @@ def with_preset(value: Any, key: str, default: str, presets: dict[str, dict[str,
 
 def network_of(value: Any) -> Any:
     """Return which network a raw or a parsed part of a recipe is about."""
-    return value.get("network", "crnn") if isinstance(value, dict) else getattr(value, "network", None)
+    found = value.get("network", "crnn") if isinstance(value, dict) else getattr(value, "network", None)
+    return found if found is None or isinstance(found, str) else repr(found)  # as a word it is told to be none of the networks
 
 
 ReaderConfig = Annotated[

@@ -65,10 +65,10 @@ class Recipe(Strict):
 
 def _with_network(recipe: Any) -> Any:
     """Write the task's own network into a raw recipe whose model names none."""
-    if not isinstance(recipe, dict) or recipe.get("task") not in NETWORK_OF_TASK:
+    if not isinstance(recipe, dict) or not isinstance(task := recipe.get("task"), str) or task not in NETWORK_OF_TASK:
         return recipe
     model = recipe.get("model", {})
-    return recipe | {"model": {"network": NETWORK_OF_TASK[recipe["task"]]} | model} if isinstance(model, dict) else recipe
+    return recipe | {"model": {"network": NETWORK_OF_TASK[task]} | model} if isinstance(model, dict) else recipe
 
 
 def without_places(value: Any) -> Any:

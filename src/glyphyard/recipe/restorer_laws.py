@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from glyphyard.recipe.breach import Breach
+from glyphyard.recipe.model import RELEASED, ParseqConfig
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import PICTURE_TERMS, RestorerConfig
 from glyphyard.recipe.task_laws import metrics_asked_for
@@ -53,9 +54,11 @@ def losses_reach_what_is_trained(recipe: Recipe) -> Iterator[Breach]:
         of_pictures = {"l1", "ssim"} | ({"lcofl"} if recipe.model.lcofl.form == "official" else set())
         reached |= {"recogniser"} if terms - of_pictures else set()
         known = set(stage.train) & {"generator", "recogniser"}
-        if known and not reached & known:
+        if untaught := known - reached:
             problem = f"train {list(stage.train)} against losses {sorted(terms)}, which teach {', '.join(sorted(reached))}"
-            yield Breach(("stages", i, "losses"), problem, "use losses of what is trained")
+            yield Breach(
+                ("stages", i, "losses"), problem, f"use losses of what is trained, or freeze the {' and '.join(sorted(untaught))}"
+            )
 
 
 def draws_are_of_something(recipe: Recipe) -> Iterator[Breach]:
@@ -91,11 +94,17 @@ def windows_fit_the_image(recipe: Recipe) -> Iterator[Breach]:
 
 
 def checkpoints_to_start_from_are_there(recipe: Recipe) -> Iterator[Breach]:
-    """GY064: the checkpoint that a stage starts from exists."""
+    """GY064: the checkpoint that a stage starts from exists, and so do the released weights that PARSeq starts from."""
     for i, stage in enumerate(recipe.stages):
         if stage.init.endswith(".pt") and not Path(stage.init).is_file():
             problem = f"stage {stage.name!r} starts from {stage.init}, which is not there"
             yield Breach(("stages", i, "init"), problem, "train it first, or say `previous` or `scratch`")
+    inside = isinstance(recipe.model, RestorerConfig)
+    at, part = (("model", "recogniser"), recipe.model.recogniser) if inside else (("model",), recipe.model)  # type: ignore[union-attr]
+    which = part.pretrained if isinstance(part, ParseqConfig) else None
+    if which is not None and which not in RELEASED and not Path(which).expanduser().is_file():
+        problem = f"pretrained {which!r} is no file that is there, and none of {', '.join(RELEASED)}"
+        yield Breach((*at, "pretrained"), problem, "correct the path, or leave it out")
 
 
 RESTORER_LAWS = (

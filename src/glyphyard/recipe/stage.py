@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from glyphyard.recipe.base import Fraction, Slug, Strict, swept
 
@@ -74,6 +74,12 @@ class GuardConfig(Strict):
     )
     action: Literal["stop", "rollback", "fail"] = "stop"
 
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> GuardConfig:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} against max {self.max:g}: every {self.metric} would cross one of them")
+        return self
+
 
 class HardMiningConfig(Strict):
     """Draw training rows by how badly they are read, from easy to hard; they are read once before the first epoch.
@@ -138,3 +144,12 @@ class StageConfig(Strict):
     early_stop: EarlyStopConfig | None = None
     keep_epochs: bool = Field(False, description="Keep the state after each epoch as epoch_001.pt, epoch_002.pt …")
     guards: Annotated[tuple[GuardConfig, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _each_loss_once(self) -> StageConfig:
+        terms = [wanted.term for wanted in self.losses]
+        if twice := sorted({term for term in terms if terms.count(term) > 1}):
+            raise ValueError(f"losses state {', '.join(twice)} twice: state each once, with one weight")
+        if not any(wanted.weight for wanted in self.losses):
+            raise ValueError(f"losses {terms} all have weight 0: nothing would be learnt")
+        return self

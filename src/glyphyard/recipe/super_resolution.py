@@ -31,7 +31,7 @@ class PyramidConfig(Strict):
     """Character Pyramid Attention: where strokes are, where gaps are, and which place of the plate this is, at three scales."""
 
     layout: LayoutName = Field("none", description="Which places a plate has; `none` knows positions only.")
-    scales: Annotated[tuple[Fraction, ...], Field(strict=False, min_length=1)] = (1.0, 0.5, 0.25)
+    scales: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(strict=False, min_length=1)] = (1.0, 0.5, 0.25)
     stroke: Odd = Field(7, ge=3, le=15, description="Length of a stroke's detector in pixels; odd.")
 
 
