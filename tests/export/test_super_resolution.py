@@ -18,7 +18,7 @@ from glyphyard.edge.restorer import Restorer
 from glyphyard.evaluation.catalogue import evaluation_of, told
 from glyphyard.evaluation.conclude import conclude
 from glyphyard.export.catalogue import exporter_of
-from glyphyard.export.super_resolution import read_held_out
+from glyphyard.export.form_cost import read_held_out
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import pytest
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_file
 from glyphyard.core.records import CheckpointRecord
-from glyphyard.pipeline.steps import check_parent, steps_of, train_step
+from glyphyard.pipeline.origin import check_parent
+from glyphyard.pipeline.steps import steps_of, train_step
 from glyphyard.recipe.load import load_recipe
 from glyphyard.training.job import StageJob
 

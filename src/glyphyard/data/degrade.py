@@ -91,7 +91,7 @@ def noisy(images: Tensor, noise: Tensor, additions_B: Tensor, std: float) -> Ten
 
 def grey_ssim(x: Tensor, y: Tensor) -> Tensor:
     """Return the SSIM (B,) of grey images (B,1,H,W) in [0, 1], with a square window: it only has to say when to stop."""
-    down, across = (_window_means(length, min(WINDOW_PX, *x.shape[-2:])).to(x) for length in x.shape[-2:])
+    down, across = (_window_means(length, min(WINDOW_PX, *x.shape[-2:]), x.device) for length in x.shape[-2:])
     # As products with band matrices: a CPU takes an eighth of the time that pooling does.
     means = down.T @ (torch.cat([x, y, x * x, y * y, x * y], 1) @ across)
     of_x, of_y, of_xx, of_yy, of_xy = means.unbind(1)
@@ -102,10 +102,10 @@ def grey_ssim(x: Tensor, y: Tensor) -> Tensor:
 
 
 @cache
-def _window_means(length: int, window: int) -> Tensor:
+def _window_means(length: int, window: int, device: torch.device) -> Tensor:
     """Return the matrix (length, length - window + 1) whose columns each average a window."""
     distance = torch.arange(length)[:, None] - torch.arange(length - window + 1)
-    return ((distance >= 0) & (distance < window)) / window
+    return (((distance >= 0) & (distance < window)) / window).to(device)
 
 
 def _through_jpeg(images_u8: Tensor, drawn_B: np.ndarray, quality: tuple[int, int]) -> Tensor:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.pixels import PixelContract
-from glyphyard.core.records import DatasetManifest
+from glyphyard.core.records import DatasetManifest, SplitRecord
 
 BATCH = 64
 T = TypeVar("T")
@@ -31,19 +31,26 @@ def spread_crops(
         raise BadInput(
             str(dataset), f"was prepared for pixels {manifest.pixels}, the recipe has {pixels.to_json()}", "prepare it again"
         )
+    split = split_of(dataset, manifest, splits)
+    return [to_array(row["pixels"], pixels) for row in spread_rows(dataset, split, count, ("pixels",))]
+
+
+def split_of(dataset: Path, manifest: DatasetManifest, splits: Sequence[str]) -> SplitRecord:
+    """Return the first of `splits` that has rows; none of them is a `BadInput`."""
     split = next((manifest.splits[name] for name in splits if name in manifest.splits and manifest.splits[name].rows), None)
     if split is None:
         raise BadInput(str(dataset), f"has no rows in {' or '.join(splits)}", "prepare it again")
-    wanted = np.unique(np.linspace(0, split.rows - 1, min(count, split.rows)).round().astype(int))
-    crops: list[np.ndarray] = []
-    first = 0
+    return split
+
+
+def spread_rows(dataset: Path, split: SplitRecord, count: int, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield these columns of at most `count` rows, evenly spaced over the split in order of their ids."""
+    wanted, first = np.unique(np.linspace(0, split.rows - 1, min(count, split.rows)).round().astype(int)), 0
     for shard in split.shards:
         here = wanted[(wanted >= first) & (wanted < first + shard.rows)] - first
         if len(here):
-            column = pq.read_table(dataset / shard.path, columns=["pixels"]).column("pixels").take(here)
-            crops.extend(_to_array(value.as_py(), pixels) for value in column)
+            yield from pq.read_table(dataset / shard.path, columns=list(columns)).take(here).to_pylist()
         first += shard.rows
-    return crops
 
 
 def batches_of(crops: Sequence[np.ndarray], pixels: PixelContract) -> list[np.ndarray]:
@@ -57,6 +64,7 @@ def on_all_cores(run: Callable[[np.ndarray], T], batches_NCHW: Sequence[np.ndarr
         return list(threads.map(run, batches_NCHW))
 
 
-def _to_array(data: bytes, pixels: PixelContract) -> np.ndarray:
+def to_array(data: bytes, pixels: PixelContract) -> np.ndarray:
+    """Return the image that a row holds, (H,W) or (H,W,C) uint8."""
     shape = (pixels.height, pixels.width) if pixels.channels == 1 else (pixels.height, pixels.width, pixels.channels)
     return np.frombuffer(data, np.uint8).reshape(shape)

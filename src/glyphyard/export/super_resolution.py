@@ -6,14 +6,10 @@ What that form costs against the most careful one is measured on the held-out se
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
-import torch
 from onnx import ModelProto
 from torch import nn
 
@@ -28,61 +24,20 @@ from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.restorer import GENERATOR, RECOGNISER, TASK, GoldenPairs, Restorer, RestorerManifest, pack_pairs, to_images
 from glyphyard.edge.session import OnnxSession
 from glyphyard.export.bundle import export_bundle, for_inference_parts, installed_versions
+from glyphyard.export.form_cost import FormCost, HeldOut, as_recogniser, form_cost, read_held_out
 from glyphyard.export.lint import lint, refuse
 from glyphyard.export.onnx_graph import export_onnx
 from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import runner_of
-from glyphyard.recipe.model import ParseqConfig
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import RestorerConfig
 from glyphyard.recipe.run import ExportConfig
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import load_parts
 
-SPLITS = ("test", "validation")  # held-out rows have a low side for good
-MOST_HELD_OUT = 4096
 SURE = 0.5  # a character read with more than this cannot be a tie with another
 NOISE_SEED = 20
-BATCH = 64
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Held-out rows in both resolutions, uint8, their texts as the alphabet writes them, and which plate they show.
-
-    `content_sha256` is the split's, of whose `rows` these are evenly spread ones where there are too many.
-    """
-
-    small: list[np.ndarray]
-    large: list[np.ndarray]
-    texts: list[str]
-    groups: list[str]
-    content_sha256: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class FormCost:
-    """Which held-out words the most careful form of the recogniser reads right, and which the shipped one, (N,) bool each."""
-
-    trained: np.ndarray
-    exported: np.ndarray
-
-    def shares(self) -> dict[str, float]:
-        """Return both word accuracies, and the count."""
-        return {
-            "trained_word_acc": float(self.trained.mean()),
-            "exported_word_acc": float(self.exported.mean()),
-            "samples": float(len(self.trained)),
-        }
-
-    def by_group(self, groups: list[str]) -> list[list[int]]:
-        """Return [words lost, crops, how many such plates]: all that an interval over plates needs."""
-        _, number = np.unique(np.array(groups), return_inverse=True)
-        lost = np.bincount(number, weights=self.trained.astype(int) - self.exported.astype(int)).astype(int)
-        found = Counter(zip(lost.tolist(), np.bincount(number).tolist(), strict=True))
-        return [[*kind, plates] for kind, plates in sorted(found.items())]
 
 
 def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, say: Say = print) -> BundleRecord:
@@ -138,45 +93,11 @@ def _hold_against_targets(model: ModelProto, config: ExportConfig, say: Say) -> 
         say(f"export: plans are the recogniser's; {GENERATOR} is held against the same devices, and runs in ONNX Runtime there")
 
 
-def as_recogniser(recipe: Recipe) -> Recipe:
-    """Return the recipe of the recogniser alone, as task recognition sees it."""
-    assert isinstance(recipe.model, RestorerConfig)
-    return recipe.model_copy(
-        update={"task": "recognition", "model": recipe.model.recogniser, "name": f"{recipe.name}-recogniser"}
-    )
-
-
 def _export_recogniser(
     recipe: Recipe, parts: nn.ModuleDict, checkpoint: Path, dataset: Path, out: Path, say: Say
 ) -> BundleRecord:
     view = as_recogniser(recipe)
     return export_bundle(view, task_of(view), nn.ModuleDict({"model": parts["recogniser"]}), checkpoint, dataset, out, say)
-
-
-def read_held_out(dataset: Path, manifest: DatasetManifest, recipe: Recipe, most: int = MOST_HELD_OUT) -> HeldOut:
-    """Return the test split (validation where there is none) in both resolutions; of a larger one `most` rows, evenly spread."""
-    split = next((manifest.splits[name] for name in SPLITS if name in manifest.splits and manifest.splits[name].rows), None)
-    if split is None or manifest.low_pixels is None:
-        raise BadInput(
-            str(dataset), "has no held-out rows in two resolutions", "state dataset.low_resolution and hold groups out"
-        )
-    high, low = PixelContract(**manifest.pixels), PixelContract(**manifest.low_pixels)
-    alphabet, found = recipe.dataset.the_alphabet(), HeldOut([], [], [], [], split.content_sha256, split.rows)
-    wanted, first = np.unique(np.linspace(0, split.rows - 1, min(most, split.rows)).round().astype(int)), 0
-    for shard in split.shards:
-        here = wanted[(wanted >= first) & (wanted < first + shard.rows)] - first
-        first += shard.rows
-        for row in pq.read_table(dataset / shard.path, columns=["pixels", "lr_pixels", "text", "group"]).take(here).to_pylist():
-            found.small.append(_image(row["lr_pixels"], low))
-            found.large.append(_image(row["pixels"], high))
-            found.texts.append(alphabet.canonical(row["text"]))
-            found.groups.append(row["group"])
-    return found
-
-
-def _image(data: bytes, pixels: PixelContract) -> np.ndarray:
-    shape = (pixels.height, pixels.width) if pixels.channels == 1 else (pixels.height, pixels.width, pixels.channels)
-    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _check_pictures(
@@ -213,50 +134,6 @@ def _same_texts(recogniser: Recognizer, expected: list[np.ndarray], found: list[
 def is_sure(reading: Reading) -> bool:
     """Say that no character of a reading is a toss of a coin, which rounding may decide either way."""
     return bool(reading.text) and min(reading.character_confidences) > SURE
-
-
-def form_cost(
-    recipe: Recipe,
-    parts: nn.ModuleDict,
-    session: OnnxSession,
-    recogniser: Recognizer,
-    held_out: HeldOut,
-    low: PixelContract,
-    say: Say,
-) -> FormCost:
-    """Read what the generator makes in the most careful form in torch and in the shipped one."""
-    careful = careful_recipe(recipe)
-    task = task_of(careful)
-    network = task.build()["model"]
-    network.load_state_dict(parts["recogniser"].state_dict())
-    network.eval()
-    pixels = PixelContract(recipe.dataset.image.height, recipe.dataset.image.width, recipe.dataset.image.channels)
-    right: dict[str, list[bool]] = {"trained": [], "exported": []}
-    alphabet = recipe.dataset.the_alphabet()
-    for start in range(0, len(held_out.texts), BATCH):
-        truths = held_out.texts[start : start + BATCH]
-        made = to_images(session.run(low.batch(held_out.small[start : start + BATCH])))
-        with torch.inference_mode():
-            log_probs = network(torch.from_numpy(pixels.batch(made)))
-        trained = task.reader.readings(log_probs)  # type: ignore[attr-defined]  # task recognition has a reader
-        for name, readings in (("trained", trained), ("exported", recogniser.read_many(made))):
-            right[name] += [alphabet.canonical(r.text) == t for r, t in zip(readings, truths, strict=True)]
-    cost, count = FormCost(np.array(right["trained"]), np.array(right["exported"])), len(held_out.texts)
-    of = "" if count == held_out.rows else f" of {held_out.rows}"
-    say(
-        f"export: on {count}{of} held-out crops the shipped form reads {cost.exported.mean():.1%} of the words, "
-        f"the trained one {cost.trained.mean():.1%}"
-    )
-    return cost
-
-
-def careful_recipe(recipe: Recipe) -> Recipe:
-    """Return the recogniser's recipe in the form that reads best: one character after the other, then refined."""
-    view = as_recogniser(recipe)
-    if not isinstance(view.model, ParseqConfig):
-        return view
-    careful = view.model.model_copy(update={"decode": "autoregressive", "refine": max(1, view.model.refine)})
-    return view.model_copy(update={"model": careful})
 
 
 def _golden(session: OnnxSession, recogniser: Recognizer, held_out: HeldOut, low: PixelContract, count: int) -> GoldenPairs:

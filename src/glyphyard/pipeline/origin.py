@@ -1,16 +1,20 @@
-"""Where training starts from: `run --start MODE --from RUN` as overrides of a recipe, and the weights that a model names."""
+"""Where training starts from: `run --start MODE --from RUN` as overrides of a recipe, a stage's parent, and the weights that a model names."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import sha256_file
+from glyphyard.core.files import make_folder, read_json, sha256_file, write_json
+from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.store import open_run
-from glyphyard.training.job import BEST, LAST
+from glyphyard.training.job import BEST, CHECKPOINT, LAST
+
+BEGUN = "began_from.json"
 
 
 def start_overrides(mode: str | None, origin: str | None, store: Path) -> tuple[str, ...]:
@@ -48,3 +52,45 @@ def released_weights(part: dict[str, Any], name: str) -> Iterator[tuple[str, str
             yield from released_weights(value, f"{name}.{key}")
         elif key == "pretrained" and isinstance(value, str) and value.startswith("/") and Path(value).is_file():
             yield name, sha256_file(Path(value))
+
+
+def parent_of(run: Run, index: int) -> Path | None:
+    """Return the checkpoint that a stage starts from; None where it starts from scratch."""
+    stage = run.recipe.stages[index]
+    if "scratch" in (stage.init, stage.start) or (stage.init == "previous" and index == 0):
+        return None
+    return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
+
+
+def check_parent(run: Run, index: int) -> None:
+    """Raise `BadInput` [GY064] where a stage's parent is not there, or was cut off."""
+    before, stage = parent_of(run, index), run.recipe.stages[index]
+    own = stage.init == "previous"
+    if before is None or (before.is_file() and (not own or before.with_name(CHECKPOINT).is_file())):
+        return
+    what = "that stage was cut off" if before.is_file() else f"there is no {before}"
+    came = f"stage {run.recipe.stages[index - 1].name}" if own else stage.init
+    remedy = f"train that stage to its end, or say where its checkpoint is: --set stages.{stage.name}.init=FILE.pt"
+    raise BadInput(f"stage `{stage.name}`", f"[GY064] it starts from {came}, and {what}", remedy)
+
+
+def begin(run: Run, index: int) -> None:
+    """Note what weights a stage starts from; what it had learnt from others is stale, and is put aside."""
+    stage_dir, weights = run.stage_dir(index), weights_of(run, index)
+    begun = stage_dir / BEGUN
+    if begun.is_file() and read_json(begun) != weights:
+        aside = run.folder / "stale" / stage_dir.name
+        shutil.rmtree(aside, ignore_errors=True)
+        make_folder(aside.parent)
+        stage_dir.rename(aside)
+        run.say(f"train: what stage {stage_dir.name} starts from has changed; it is trained anew, the old one lies in {aside}")
+    make_folder(stage_dir)
+    write_json(begun, weights)
+
+
+def weights_of(run: Run, index: int) -> dict[str, str]:
+    """Return the hashes of what a stage starts from: its parent, and the files of weights that the model names."""
+    before, own = parent_of(run, index), run.recipe.stages[index].init == "previous"
+    parent = "" if before is None else run.checkpoint(index - 1).sha256 if own else sha256_file(before)
+    pretrained = released_weights(run.recipe.to_json()["model"], "model")
+    return {"parent": parent} | {f"pretrained {name}": sha256 for name, sha256 in pretrained}

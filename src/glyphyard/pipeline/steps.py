@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from glyphyard.cluster.environment import set_defaults
 from glyphyard.core.errors import BadInput, ExitCode
-from glyphyard.core.files import make_folder, read_json, sha256_file, write_json
+from glyphyard.core.files import read_json, write_json
 from glyphyard.core.records import BundleRecord, DatasetManifest, Scorecard, Verdict
 from glyphyard.pipeline.launch import launcher
 from glyphyard.pipeline.live import followed
-from glyphyard.pipeline.origin import released_weights
+from glyphyard.pipeline.origin import begin, check_parent, parent_of, weights_of
 from glyphyard.pipeline.plan import STEPS
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.step import Step, perform
 from glyphyard.recipe.recipe import Recipe, without_places
-from glyphyard.training.job import BEST, CHECKPOINT, StageJob
+from glyphyard.training.job import BEST, CHECKPOINT, LAST, StageJob
 
-BEGUN = "began_from.json"
 TOLD_SHARES = 5  # how often a long preparation says where it is
 
 
@@ -121,71 +119,27 @@ def _telling(say: Callable[[str], None]) -> Callable[[int, int], None]:
     return progress
 
 
-def parent_of(run: Run, index: int) -> Path | None:
-    """Return the checkpoint that a stage starts from; None where it starts from scratch."""
-    stage = run.recipe.stages[index]
-    if "scratch" in (stage.init, stage.start) or (stage.init == "previous" and index == 0):
-        return None
-    return Path(stage.init) if stage.init.endswith(".pt") else run.stage_dir(index - 1) / BEST
-
-
-def check_parent(run: Run, index: int) -> None:
-    """Raise `BadInput` [GY064] where a stage's parent is not there, or was cut off."""
-    before, stage = parent_of(run, index), run.recipe.stages[index]
-    own = stage.init == "previous"
-    if before is None or (before.is_file() and (not own or before.with_name(CHECKPOINT).is_file())):
-        return
-    what = "that stage was cut off" if before.is_file() else f"there is no {before}"
-    came = f"stage {run.recipe.stages[index - 1].name}" if own else stage.init
-    remedy = f"train that stage to its end, or say where its checkpoint is: --set stages.{stage.name}.init=FILE.pt"
-    raise BadInput(f"stage `{stage.name}`", f"[GY064] it starts from {came}, and {what}", remedy)
-
-
-def _begin(run: Run, stage_dir: Path, weights: dict[str, str]) -> None:
-    """Note what weights a stage starts from; what it had learnt from others is stale, and is put aside."""
-    begun = stage_dir / BEGUN
-    if begun.is_file() and read_json(begun) != weights:
-        aside = run.folder / "stale" / stage_dir.name
-        shutil.rmtree(aside, ignore_errors=True)
-        make_folder(aside.parent)
-        stage_dir.rename(aside)
-        run.say(f"train: what stage {stage_dir.name} starts from has changed; it is trained anew, the old one lies in {aside}")
-    make_folder(stage_dir)
-    write_json(begun, weights)
-
-
-def _sha256_of(run: Run, index: int, parent: Path | None) -> str:
-    if parent is None:
-        return ""
-    return run.checkpoint(index - 1).sha256 if run.recipe.stages[index].init == "previous" else sha256_file(parent)
-
-
 def train_step(run: Run, index: int) -> Step:
     """DatasetManifest (+ the parent's checkpoint) → Checkpoint."""
     stage, stage_dir = run.recipe.stages[index], run.stage_dir(index)
-
-    def parent() -> Path | None:
-        return parent_of(run, index)
 
     def inputs() -> dict[str, object]:
         check_parent(run, index)
         recipe = without_places(run.recipe.to_json())
         sliced = {k: recipe[k] for k in ("task", "seed", "dataset", "model", "augmentation")}
-        return sliced | {"stage": recipe["stages"][index], "dataset_fingerprint": run.manifest.fingerprint} | weights()
-
-    def weights() -> dict[str, str]:
-        pretrained = {f"pretrained {name}": sha256 for name, sha256 in released_weights(run.recipe.to_json()["model"], "model")}
-        return {"parent": _sha256_of(run, index, parent())} | pretrained
+        return (
+            sliced | {"stage": recipe["stages"][index], "dataset_fingerprint": run.manifest.fingerprint} | weights_of(run, index)
+        )
 
     def work() -> str:
-        _begin(run, stage_dir, weights())
-        job = StageJob(run.recipe, index, run.dataset, stage_dir, parent())
+        begin(run, index)
+        job = StageJob(run.recipe, index, run.dataset, stage_dir, parent_of(run, index))
         if run.launch is not None:
             record = run.launch(job)
         else:
             run.connect()
             run.check_room()
-            run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / "last.pt").is_file() else ""))
+            run.say(f"train: stage {stage.name}" + (" (resuming)" if (stage_dir / LAST).is_file() else ""))
             with followed(stage_dir, run.console):
                 record = launcher(run.recipe)(job)
         record.write(stage_dir / CHECKPOINT)

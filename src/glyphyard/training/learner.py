@@ -42,6 +42,7 @@ class Learner:
         torch.manual_seed(derive(self.seed, "init"))
         self.parts = task.build()
         self.learning = choose_parts(self.parts, self.stage)
+        self.term_names = told_terms(task, self.stage)
         self.told: str | None = None
         if (start := start_of(job)) is not None:
             load_parts(start, self.parts)
@@ -77,7 +78,7 @@ class Learner:
         self.optimizer.step()
         if self.ema:
             self.ema.update(self.parts)
-        told = {name: terms[name].detach() for name in told_terms(self.task, self.stage)}
+        told = {name: terms[name].detach() for name in self.term_names}
         return Step(loss.detach(), norm, told, batch.ids, batch.misread)
 
     @torch.no_grad()

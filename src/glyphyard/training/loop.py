@@ -13,7 +13,7 @@ from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import make_folder
 from glyphyard.core.records import CheckpointRecord
 from glyphyard.data.hard_examples import HardExampleMiner
-from glyphyard.tasks.base import Task, told_terms
+from glyphyard.tasks.base import Task
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import State, check_fingerprints, load_state, save_state
 from glyphyard.training.ingest import Ingest, open_ingest
@@ -50,7 +50,6 @@ class Loop:
         task = task_of(job.recipe)
         self.metric_names = task.metric_names
         check_stage(job, task, ranks)
-        self.term_names = told_terms(task, self.stage)
         self.learner = Learner(job, task, ranks)
         self.ingest = make_ingest(job, task, ranks)
         self.miner = self.ingest.miner
@@ -105,7 +104,7 @@ class Loop:
         position, before_s, started = self.position, self.position.epoch_s, time.monotonic()
         # Summed on the device: no waiting for it.
         losses = torch.zeros((), device=self.ranks.device, dtype=torch.float64)
-        terms = {name: torch.zeros_like(losses) for name in self.term_names}
+        terms = {name: torch.zeros_like(losses) for name in self.learner.term_names}
         self.learner.start_epoch()
         for rows in self.ingest.train(position.epoch, position.step):
             if position.steps >= self.length.steps:
@@ -221,9 +220,9 @@ class Loop:
 
     def _row(self, metrics: dict[str, float] | None) -> EpochRow:
         position = self.position
-        own = [position.step, position.loss_sum, *(position.term_sums.get(name, 0.0) for name in self.term_names)]
+        own = [position.step, position.loss_sum, *(position.term_sums.get(name, 0.0) for name in self.learner.term_names)]
         count, total, *terms = self.ranks.sum_(torch.tensor(own, dtype=torch.float64)).tolist()
-        trained = {f"train_{name}": without_nan(t / count) for name, t in zip(self.term_names, terms, strict=True)}
+        trained = {f"train_{name}": without_nan(t / count) for name, t in zip(self.learner.term_names, terms, strict=True)}
         measured = {name: None if metrics is None else without_nan(metrics[name]) for name in self.metric_names}
         return {
             "stage": self.stage.name,

@@ -13,7 +13,7 @@ from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Better
 from glyphyard.training.job import StageJob
 from glyphyard.training.schedule import lr_factor
-from glyphyard.training.selection import Standing, crossed, is_worse, reached, without_nan
+from glyphyard.training.selection import Standing, crossed, reached, without_nan
 from glyphyard.training.watch import Tick
 
 
@@ -64,11 +64,11 @@ class Position:
         guard, why = crossed(stage.guards, metrics, self.standing.best, names) or (None, "")
         if guard and guard.action == "fail":
             raise StepFailed(f"stage `{stage.name}`, epoch {self.epoch}", f"a guard failed: {why}", "look at metrics.jsonl")
-        if guard and guard.action == "rollback" and not is_worse(self.standing.best, guard.metric, metrics, names):
+        if guard and guard.action == "rollback":
             self.standing.stale += 1  # patience ends what only goes back
             self._look_at_patience(stage)
             return False, why
-        if guard and guard.action == "stop":
+        if guard:
             self.stopped = f"guard: {why}"
             if self.standing.best and not reached(guard, metrics, names):  # there is an epoch within the bounds to ship
                 return False, ""

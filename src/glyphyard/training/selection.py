@@ -56,23 +56,27 @@ def crossed(
 ) -> tuple[GuardConfig, str] | None:
     """Return the first guard whose bound a validation crossed, with a sentence about it; NaN crosses every bound.
 
-    `best` are the metrics of the stage's best epoch so far, `names` which way they are good; `worse_by` compares with them.
+    `best` are the metrics of the stage's best epoch so far, `names` which way they are good; `worse_by` compares with them. A
+    `rollback` to a best epoch that is worse itself would win nothing: that guard is passed over.
     """
     for guard in guards:
-        value = metrics[guard.metric]
-        known = (best or {}).get(guard.metric)
-        if guard.worse_by is not None and known is not None:
-            better = (names or {}).get(guard.metric, "higher")
-            if not signed(value, better) - signed(known, better) <= guard.worse_by:
-                return (
-                    guard,
-                    f"{guard.metric} {value:.4g} is worse than the best epoch's {known:.4g} by more than {guard.worse_by:g}",
-                )
-        if guard.min is not None and not value >= guard.min:
-            return guard, f"{guard.metric} {value:.4g} is below {guard.min:g}"
-        if guard.max is not None and not value <= guard.max:
-            return guard, f"{guard.metric} {value:.4g} is above {guard.max:g}"
+        known, better = (best or {}).get(guard.metric), (names or {}).get(guard.metric, "higher")
+        why = _crossing(guard, metrics[guard.metric], known, better)
+        back_is_worse = known is not None and signed(known, better) > signed(metrics[guard.metric], better)
+        if why and not (guard.action == "rollback" and back_is_worse):
+            return guard, why
     return None
+
+
+def _crossing(guard: GuardConfig, value: float, known: float | None, better: Better) -> str:
+    """Say how a value crosses a guard's bound; "" where it does not."""
+    if guard.worse_by is not None and known is not None and not signed(value, better) - signed(known, better) <= guard.worse_by:
+        return f"{guard.metric} {value:.4g} is worse than the best epoch's {known:.4g} by more than {guard.worse_by:g}"
+    if guard.min is not None and not value >= guard.min:
+        return f"{guard.metric} {value:.4g} is below {guard.min:g}"
+    if guard.max is not None and not value <= guard.max:
+        return f"{guard.metric} {value:.4g} is above {guard.max:g}"
+    return ""
 
 
 def reached(guard: GuardConfig, metrics: Mapping[str, float], names: Mapping[str, Better]) -> bool:
@@ -81,12 +85,6 @@ def reached(guard: GuardConfig, metrics: Mapping[str, float], names: Mapping[str
     if names[guard.metric] == "higher":
         return guard.max is not None and value > guard.max
     return guard.min is not None and value < guard.min
-
-
-def is_worse(best: Mapping[str, float | None], metric: str, metrics: Mapping[str, float], names: Mapping[str, Better]) -> bool:
-    """Say whether the best epoch so far has a worse value of a metric than this one: then nothing is won by going back to it."""
-    known = best.get(metric)
-    return known is not None and signed(known, names[metric]) > signed(metrics[metric], names[metric])
 
 
 def check_names(stage: StageConfig, names: Mapping[str, Better]) -> None:
