@@ -42,6 +42,28 @@ def test_another_epoch_seed_or_id_gives_another_side() -> None:
     assert not torch.equal(one, degrade(images, torch.tensor([2]), 1, 7, HARSH))
 
 
+def test_a_row_that_stays_as_badly_degraded_gets_other_noise_of_the_same_strength() -> None:
+    images, ids = plates(32).permute(0, 3, 1, 2).float() / 255, torch.arange(32)
+    config = LowResolutionConfig(
+        scale=2, until_ssim=(0.3, 0.9), noise_std=0.02, jpeg_quality=(30, 90), blur_sigma_px=1.5, clean=0.3
+    )
+
+    def made(epoch: int, strengths_of: int | None, config: LowResolutionConfig = config) -> torch.Tensor:
+        return degrade_planes(images, ids, epoch, 7, config, strengths_of).float()
+
+    first, again, other = made(1, None), made(5, 1), made(5, None)
+    assert torch.equal(made(1, 1), first)
+    clean_B = (first == made(1, None, config.model_copy(update={"clean": 1.0}))).flatten(1).all(1)
+    same_B = (first == again).flatten(1).all(1)
+    assert torch.equal(same_B, clean_B), "what is only shrunk stays so, all others have other noise"
+    assert 0 < int(clean_B.sum()) < 32
+    whole = made(1, None, config.model_copy(update={"clean": 1.0}))
+    harm = [(side - whole).abs().mean((1, 2, 3))[~clean_B] for side in (first, again, other)]
+    assert torch.corrcoef(torch.stack(harm))[0, 1] > 0.95 > torch.corrcoef(torch.stack(harm))[0, 2]
+    calm = config.model_copy(update={"until_ssim": (1, 1)})
+    assert torch.equal(made(1, None, calm), made(5, 1, calm)), "without noise there is nothing that could be another"
+
+
 @pytest.mark.parametrize(("scale", "channels"), [(2, 3), (4, 3), (2, 1)])
 def test_shapes_and_types(scale: int, channels: int) -> None:
     made = degrade(plates(2, channels), torch.tensor([0, 1]), 0, 0, LowResolutionConfig(scale=scale))

@@ -100,7 +100,9 @@ def test_the_miner_knows_the_rows_of_all_ranks() -> None:
         ingest.miner.end_epoch(1)
     drawn = [torch.cat([rows.ids for rows in ingest.train(1, 0)]) for ingest in ingests]
     assert all(set(ids.tolist()) <= set(share.ids.tolist()) for ids, share in zip(drawn, shares, strict=True))
-    assert {rows.epoch for epoch in (0, 1) for rows in ingests[0].train(epoch, 0)} == {1}, "a row keeps its noise"
+    trained = {(rows.epoch, rows.strengths_of) for epoch in (0, 1) for rows in ingests[0].train(epoch, 0)}
+    assert trained == {(1, 1), (2, 1)}, "a row stays as badly degraded as when it was surveyed; its noise is another each time"
+    assert {(rows.epoch, rows.strengths_of) for rows in ingests[0].survey()} == {(1, 1)}
 
 
 def test_all_rows_are_read_before_the_first_epoch_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Low-resolution sides of whole batches, made from high-resolution ones: noise, blur, down-sampling, JPEG.
 
 B images, C channels, H×W pixels of the high side, h×w of the low. What happens to a crop depends on its id, the epoch and the
-seed, not on the batch it comes in. Noise is drawn on the CPU, image by image; all arithmetic runs on the images' device.
+seed, not on the batch it comes in: how much, its strengths, and with which noise. Noise is drawn on the CPU, image by image; all
+arithmetic runs on the images' device.
 """
 
 from __future__ import annotations
@@ -30,25 +31,39 @@ def degrade(images_u8: Tensor, ids_B: Tensor, epoch: int, seed: int, config: Low
     return small[:, 0] if images_u8.ndim == 3 else small.permute(0, 2, 3, 1).contiguous()
 
 
-def degrade_planes(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig) -> Tensor:
+def degrade_planes(
+    images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig, strengths_of: int | None = None
+) -> Tensor:
     """Turn (B,C,H,W) float in [0, 1] into (B,C,h,w) uint8, on the same device.
 
-    `ids_B`: what the rows are called in the dataset, int64 on the CPU. In full precision wherever it is called from: held-out
-    rows are made outside of any autocast, and training rows have to be made alike.
+    `ids_B`: what the rows are called in the dataset, int64 on the CPU. `strengths_of`: the epoch that the strengths are of, where
+    it is not the noise's. In full precision wherever it is called from: held-out rows are made outside of any autocast, and
+    training rows have to be made alike.
     """
+    drawn, noise, clean_B = _drawn(images.shape[1:], ids_B, epoch, seed, config)
+    if strengths_of is not None and strengths_of != epoch:
+        drawn, _, clean_B = _drawn(images.shape[1:], ids_B, strengths_of, seed, config)
     with torch.autocast(images.device.type, enabled=False):
-        return _degraded(images.float(), ids_B, epoch, seed, config)
+        return _degraded(images.float(), drawn, noise, clean_B, config)
 
 
-def _degraded(images: Tensor, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig) -> Tensor:
+def _drawn(
+    shape: torch.Size, ids_B: Tensor, epoch: int, seed: int, config: LowResolutionConfig
+) -> tuple[np.ndarray, Tensor | None, np.ndarray]:
+    """Draw an epoch's strengths (DRAWS,B) in [0, 1), noise (B,*shape) if there is any, and which crops are only shrunk (B,)."""
     dice = [generator_for("degrade", seed, epoch, i) for i in ids_B.tolist()]
     drawn = torch.stack([torch.rand(DRAWS, generator=d) for d in dice], 1).numpy()
-    low, high = config.until_ssim
-    noise = torch.stack([torch.randn(images.shape[1:], generator=d) for d in dice]) if low < 1 else None
+    noise = torch.stack([torch.randn(shape, generator=d) for d in dice]) if config.until_ssim[0] < 1 else None
     # Drawn last and only where it is asked for: the others' draws are then the same with clean crops among them as without.
-    clean_B = (
-        np.array([float(torch.rand((), generator=d)) < config.clean for d in dice]) if config.clean else np.zeros(len(dice), bool)
-    )
+    if not config.clean:
+        return drawn, noise, np.zeros(len(dice), bool)
+    return drawn, noise, np.array([float(torch.rand((), generator=d)) < config.clean for d in dice])
+
+
+def _degraded(
+    images: Tensor, drawn: np.ndarray, noise: Tensor | None, clean_B: np.ndarray, config: LowResolutionConfig
+) -> Tensor:
+    low, high = config.until_ssim
     if noise is not None:
         bound_B = torch.from_numpy(np.where(clean_B, 1.0, low + drawn[0] * (high - low))).to(images)
         images = _until_unlike(images, noise.to(images.device), bound_B, config)

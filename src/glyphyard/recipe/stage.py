@@ -84,7 +84,7 @@ class GuardConfig(Strict):
 class HardMiningConfig(Strict):
     """Draw training rows by how badly they are read, from easy to hard; they are read once before the first epoch.
 
-    Where low sides are made, a row keeps the noise that it was read with: with other noise it would not be the same hard row.
+    Where low sides are made, a row stays as badly degraded as it was when it was read, with other noise each time.
     """
 
     difficulty_alpha: float = Field(2.0, ge=0, le=8, description="A row's weight is its difficulty to this power.")

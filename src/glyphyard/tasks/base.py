@@ -6,7 +6,7 @@ N rows of a batch, C channels, H×W pixels, K sums. The loop knows no task by na
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import torch
@@ -28,20 +28,20 @@ class Rows:
     ids: Tensor  # (N,) int64
     targets: dict[str, Tensor]
     epoch: int = 0  # of training, from 1; 0 in validation, and below where it is drawn several times
+    strengths_of: int | None = None  # the epoch that says how badly a low side is degraded; None: `epoch` itself
 
     def take(self, index: Tensor) -> Rows:
         """Return the rows at `index` (int64, on the CPU)."""
         placed = index.to(self.images.device, non_blocking=True)
         # index_select copies whole rows; indexing with brackets goes byte by byte.
         targets = {name: values.index_select(0, placed) for name, values in self.targets.items()}
-        return Rows(
-            self.images.index_select(0, placed), [self.texts[i] for i in index.tolist()], self.ids[index], targets, self.epoch
-        )
+        images, texts = self.images.index_select(0, placed), [self.texts[i] for i in index.tolist()]
+        return replace(self, images=images, texts=texts, ids=self.ids[index], targets=targets)
 
     def to(self, device: torch.device) -> Rows:
         """Return the rows with images and targets on `device`; texts and ids stay."""
         targets = {name: values.to(device) for name, values in self.targets.items()}
-        return Rows(self.images.to(device), self.texts, self.ids, targets, self.epoch)
+        return replace(self, images=self.images.to(device), targets=targets)
 
 
 @dataclass

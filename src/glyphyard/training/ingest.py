@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from glyphyard.data.stream import StreamBatch
 
 VALIDATION_BATCH = 128
+SURVEYED = 1  # the epoch whose low sides hard mining reads before its first
 
 
 class Ingest(Protocol):
@@ -97,8 +98,9 @@ class ResidentIngest:
         return order[: self.steps_per_epoch]
 
     def _as_of(self, epoch: int) -> Rows:
-        # What was hard has to come with the same draws of noise: with others each time it would be the dice that are mined.
-        return replace(self.train_rows, epoch=1 if self.miner else epoch + 1)
+        # What was hard has to come as badly degraded again: otherwise it is the dice that are mined. The noise itself is another
+        # each time: kept, it is learnt by heart.
+        return replace(self.train_rows, epoch=epoch + 1, strengths_of=SURVEYED if self.miner else None)
 
 
 class StreamedIngest:

@@ -39,7 +39,7 @@ def pair_up(rows: Rows, recipe: Recipe, dice: Generator | None) -> Pairs:
     def make_low() -> Tensor:
         given = rows.targets.get("low")
         if given is None:
-            return _made(high, rows.ids, rows.epoch, recipe)
+            return _made(high, rows, recipe)
         if start is None:
             own = to_float(given)
         else:
@@ -49,15 +49,15 @@ def pair_up(rows: Rows, recipe: Recipe, dice: Generator | None) -> Pairs:
         lacking = ~rows.targets["paired"].to("cpu")
         if bool(lacking.any()):
             places = lacking.nonzero().flatten()
-            own[places.to(own.device)] = _made(high[places.to(high.device)], rows.ids[places], rows.epoch, recipe)
+            own[places.to(own.device)] = _made(high[places.to(high.device)], rows.take(places), recipe)
         return own
 
     return Pairs(high, rows.texts, rows.ids, rows.targets, make_low=make_low)
 
 
-def _made(high: Tensor, ids: Tensor, epoch: int, recipe: Recipe) -> Tensor:
+def _made(high: Tensor, rows: Rows, recipe: Recipe) -> Tensor:
     assert recipe.dataset.low_resolution is not None  # law GY057
-    small = degrade_planes(high, ids, epoch, recipe.seed, recipe.dataset.low_resolution)
+    small = degrade_planes(high, rows.ids, rows.epoch, recipe.seed, recipe.dataset.low_resolution, rows.strengths_of)
     return small.float().div_(255)
 
 
