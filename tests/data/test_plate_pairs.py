@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -98,6 +100,18 @@ def test_a_missing_low_side_is_a_missing_image(pairs: Path, tmp_path: Path) -> N
     (pairs.parent / "lr" / "plate1_1.jpg").unlink()
     found = read_json(ready(config(pairs), tmp_path / "store") / "audit.json")["findings"]
     assert [f["kind"] for f in found] == ["missing_image"]
+
+
+def test_frames_with_one_high_side_are_no_duplicates_unless_their_low_sides_are_one_too(pairs: Path, tmp_path: Path) -> None:
+    hr, lr = pairs.parent / "hr", pairs.parent / "lr"
+    for frame in (1, 2):
+        shutil.copy(hr / "plate3_0.png", hr / f"plate3_{frame}.png")
+    shutil.copy(lr / "plate3_1.jpg", lr / "plate3_2.jpg")
+    folder = ready(config(pairs), tmp_path / "store")
+    found = read_json(folder / "audit.json")["findings"]
+    assert [f["kind"] for f in found] == ["duplicate_image"]
+    assert re.search(r"^plate3_2\.png .*labels\.txt:11$", found[0]["detail"]), "it is told of the frame whose low side it has"
+    assert sum(s.rows for s in DatasetManifest.read(folder / "manifest.json").splits.values()) == 24
 
 
 def test_narrow_crops_are_left_out_and_are_no_mistake(pairs: Path, tmp_path: Path) -> None:

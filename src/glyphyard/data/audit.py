@@ -40,7 +40,9 @@ def audit_labels(dataset: DatasetConfig, capacity: Capacity, synthetic_limit: in
         group_of(row, alphabet.canonical(text), own[row.source], dataset.split) for row, text in zip(rows, texts, strict=True)
     ]
     findings = list(_check_rows(rows, texts, groups, alphabet, capacity))
-    findings += duplicates(rows, texts, alphabet, [row.file or "" for row in rows], unused_rows(findings))
+    findings += duplicates(
+        rows, texts, alphabet, [row.file or "" for row in rows], [row.low or "" for row in rows], unused_rows(findings)
+    )
     statistics = label_statistics(dataset, rows, texts, capacity)
     return LabelAudit(rows, texts, [group or "" for group in groups], findings, statistics)
 
@@ -77,24 +79,31 @@ def _check_rows(
 
 
 def duplicates(
-    rows: Sequence[Row], texts: Sequence[str], alphabet: Alphabet, identities: Sequence[str], bad: set[int]
+    rows: Sequence[Row], texts: Sequence[str], alphabet: Alphabet, identities: Sequence[str], lows: Sequence[str], bad: set[int]
 ) -> list[AuditFinding]:
-    """Find rows that are the same image by `identities` ("" is unknown): two labels make all of them bad, one label warns."""
+    """Find rows that are the same image by `identities` ("" is unknown): two labels make all of them bad, one label warns.
+
+    Pairs whose low sides differ by `lows` are frames of one plate, and nothing to warn of.
+    """
     same: dict[str, list[int]] = {}
     for i, identity in enumerate(identities):
         if identity and i not in bad:
             same.setdefault(identity, []).append(i)
     findings: list[AuditFinding] = []
     for ids in same.values():
-        first, labels = ids[0], list(dict.fromkeys(alphabet.canonical(texts[i]) for i in ids))
+        labels = list(dict.fromkeys(alphabet.canonical(texts[i]) for i in ids))
         if len(labels) > 1:
             places = ", ".join(f"{rows[i].path} (line {rows[i].line})" for i in ids[:MAX_EXAMPLES])
             findings += [
                 found(Kind.CONFLICTING_LABELS, i, rows[i], f"one image, {len(labels)} labels {labels[:4]}: {places}") for i in ids
             ]
         else:
-            detail = f"is the image of {rows[first].listed_in}:{rows[first].line}"
-            findings += [found(Kind.DUPLICATE_IMAGE, i, rows[i], f"{rows[i].path} {detail}") for i in ids[1:]]
+            firsts: dict[str, int] = {}
+            for i in ids:
+                first = firsts.setdefault(lows[i], i)
+                if first != i:
+                    detail = f"{rows[i].path} is the image of {rows[first].listed_in}:{rows[first].line}"
+                    findings.append(found(Kind.DUPLICATE_IMAGE, i, rows[i], detail))
     return findings
 
 

@@ -41,9 +41,9 @@ class Draft:
     def of(cls, dataset: DatasetConfig, labels: LabelAudit, hashes: dict[str, str]) -> Draft:
         """Judge labels and image bytes together, and give every good row its side."""
         rows, texts = labels.rows, labels.texts
-        identities = [hashes.get(row.file, "") if row.file else "" for row in rows]
+        identities, lows = [hashes.get(row.file or "", "") for row in rows], [hashes.get(row.low or "", "") for row in rows]
         findings = [f for f in labels.findings if f.kind not in BY_ROW]  # they were found by path, now by bytes
-        findings += duplicates(rows, texts, dataset.the_alphabet(), identities, unused_rows(findings))
+        findings += duplicates(rows, texts, dataset.the_alphabet(), identities, lows, unused_rows(findings))
         groups = unite(labels.groups, identities)
         allowed = {source.name: source.splits for source in dataset.sources}
         unused = unused_rows(findings)
