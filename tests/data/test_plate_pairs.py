@@ -114,6 +114,16 @@ def test_frames_with_one_high_side_are_no_duplicates_unless_their_low_sides_are_
     assert sum(s.rows for s in DatasetManifest.read(folder / "manifest.json").splits.values()) == 24
 
 
+@pytest.mark.parametrize(
+    ("side", "said"), [("hr/plate1_1.png", "plate1_1.png: "), ("lr/plate1_1.jpg", "plate1_1.png, low side: ")]
+)
+def test_a_broken_picture_of_a_pair_is_told_with_its_side(pairs: Path, tmp_path: Path, side: str, said: str) -> None:
+    (pairs.parent / side).write_bytes(b"no picture")
+    found = read_json(ready(config(pairs), tmp_path / "store") / "audit.json")["findings"]
+    assert [f["kind"] for f in found] == ["unreadable_image"]
+    assert found[0]["detail"].startswith(said)
+
+
 def test_narrow_crops_are_left_out_and_are_no_mistake(pairs: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(pairs.parent / "hr" / "plate2_0.png"), crop("n", 0, 2)[:, :40])
     source = {"kind": "plate_tsv", "name": "wide", "labels": str(pairs), "images": str(pairs.parent / "hr"), "min_width_px": 48}

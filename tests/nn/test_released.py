@@ -207,6 +207,38 @@ def test_a_bad_file_is_one_line(tmp_path: Path, file: Path, kind: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+WRONG = {
+    "narrow head": {"head.weight": torch.ones(95, 1)},
+    "flat head": {"head.weight": torch.ones(95)},
+    "no head": {"head.weight": torch.tensor(1.0)},
+    "deep bias": {"head.bias": torch.ones(95, 2)},
+    "few characters": {"head.bias": torch.ones(37)},
+    "narrow tokens": {"text_embed.embedding.weight": torch.ones(97, 5)},
+    "complex places": {"encoder.pos_embed": torch.ones(1, 8, DIM, dtype=torch.complex64)},
+    "whole numbers": {"encoder.pos_embed": torch.ones(1, 8, DIM, dtype=torch.int64)},
+    "sparse head": {"head.weight": torch.ones(95, DIM).to_sparse()},
+    "empty head": {"head.weight": torch.ones(95, DIM, device="meta")},
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_tensor_of_another_shape_or_type_is_one_line_that_names_it(tmp_path: Path, kind: str) -> None:
+    torch.save(published() | WRONG[kind], tmp_path / "wrong.pt")
+    with pytest.raises(BadInput, match="expected") as caught:
+        load_released(network(), str(tmp_path / "wrong.pt"), PLATES)
+    assert next(iter(WRONG[kind])) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"<html>404: Not Found</html>", b"GIF89a" * 99, b""], ids=["page", "picture", "nothing"])
+def test_what_is_no_weight_file_is_to_be_fetched_again(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "parseq.pt").write_bytes(content)
+    with pytest.raises(BadInput, match=r"no weight file.*https://"):
+        load_released(network(), str(tmp_path / "parseq.pt"), PLATES)
+    (tmp_path / "parseq.pt").write_bytes(pickle.dumps({"head.weight": print}))
+    with pytest.raises(BadInput, match="more than weights"):
+        load_released(network(), str(tmp_path / "parseq.pt"), PLATES)
+
+
 def test_without_a_network_the_error_says_what_to_fetch_and_where_to_put_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

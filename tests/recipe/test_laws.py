@@ -108,6 +108,15 @@ BREACHES = [
         ["ssim_window 11", "8 px", "at most 7"],
     ),
     ("GY087", ["stages.0.validation_draws=3"], ["validation_draws 3", "ctc"]),
+    (
+        "GY087",
+        [
+            *RESTORER,
+            "stages.0.validation_draws=3",
+            "dataset.sources=[{name: two, kind: plate_pairs, labels: l.txt}]",
+        ],
+        ["validation_draws 3", "plate_pairs", "given"],
+    ),
     ("GY064", ["stages.0.init=/nowhere/best.pt"], ["/nowhere/best.pt", "main"]),
     ("GY064", ["model={network: parseq, pretrained: baudm/parseq}"], ["baudm/parseq'", "baudm/parseq-base"]),
     ("GY064", [*RESTORER, "model.recogniser={network: parseq, pretrained: nothere.pt}"], ["nothere.pt", "model.recogniser"]),
@@ -116,7 +125,7 @@ BREACHES = [
         [*RESTORER, "stages.0={name: a, epochs: 1, train: [generator, recogniser], losses: [{term: l1}]}"],
         ["recogniser", "freeze the recogniser", "teach generator"],
     ),
-    ("GY050", [*RESTORER, "stages.0={name: a, epochs: 1, train: [generator], select: loss}"], ["ctc", "l1", "use its terms"]),
+    ("GY086", [*RESTORER, "stages.0={name: a, epochs: 1, train: [generator], select: loss}"], ["plm", "use losses of what is"]),
     ("GY076", ["dataset.sources=[{name: made, kind: polygon_csv, folder: plates}]"], ["polygon_csv", "recognition"]),
     ("GY073", [*DETECTOR, "stages.0.steps=5", "stages.0.epochs=null"], ["steps 5", "detection"]),
     ("GY074", [*DETECTOR, "augmentation.gamma=0.2"], ["augmentation.gamma", "rotate_deg"]),
@@ -134,6 +143,15 @@ def test_a_broken_law_prints_its_code_and_both_sides(
         load_recipe(write_recipe(), overrides)
     assert f"[{code}]" in str(caught.value)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(("recogniser", "terms"), [("parseq", ["plm"]), ("crnn", ["ctc", "flat_start"])])
+def test_a_stage_of_the_recogniser_learns_as_it_does_unless_told_otherwise(
+    write_recipe: Write, recogniser: str, terms: list[str]
+) -> None:
+    stage = "stages.0={name: a, epochs: 1, train: [recogniser], freeze: [generator], select: loss}"
+    recipe = load_recipe(write_recipe(), [*RESTORER, f"model.recogniser={{network: {recogniser}}}", stage])
+    assert [term.term for term in recipe.stages[0].losses] == terms
 
 
 def test_targets_that_can_be_are_taken_as_they_are(write_recipe: Write) -> None:

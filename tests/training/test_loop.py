@@ -89,6 +89,20 @@ def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
     assert (tmp_path / "stage" / "last.pt").stat().st_mtime_ns == before
 
 
+def test_checkpoints_that_are_gone_or_cut_short_are_told_with_what_to_do(tmp_path: Path) -> None:
+    record, (last, best) = train(tmp_path), (tmp_path / "stage" / name for name in ("last.pt", "best.pt"))
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadInput, match=r"last\.pt.*cut short.*delete it"):
+        train(tmp_path)
+    last.write_bytes(whole)
+    best.unlink()
+    with pytest.raises(BadInput, match=r"best\.pt.*gone.*last\.pt.*anew"):
+        train(tmp_path)
+    last.unlink()
+    assert train(tmp_path).metrics == record.metrics
+
+
 @pytest.mark.parametrize("ema_decay", [0.0, 0.9])
 def test_a_stage_cut_off_between_epochs_ends_with_the_same_weights(tmp_path: Path, ema_decay: float) -> None:
     recipe = tiny_recipe([{"epochs": 3, "ema_decay": ema_decay}])

@@ -84,10 +84,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             _stop_unforeseen(error)
-        _stop(f"{error.filename or 'disk'}: {error.strerror}; free some space or choose another --store", ExitCode.BAD_INPUT)
+        _stop(f"{error.filename or 'disk'}: {error.strerror}; {_elsewhere(error)}", ExitCode.BAD_INPUT)
     except Exception as error:
         _stop_unforeseen(error)
     sys.exit(result if isinstance(result, int) else ExitCode.OK)
+
+
+def _elsewhere(error: OSError) -> str:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return f"{'free some space' if full else 'make it writable'}, or choose another --store or --out"
 
 
 def _stop(line: str, code: int) -> NoReturn:

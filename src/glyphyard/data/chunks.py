@@ -77,15 +77,17 @@ def _run_row(
     row: dict[str, Any], pixels: PixelContract, table: dict[str, list[Any]], low: dict[str, Any] | None
 ) -> dict[str, Any]:
     render, name = row["render"], row["name"]
+    side = name
     try:
         if render:
             image, encoded, identity, extra = _render(render, row["keep"])
         else:
             image, encoded, identity, extra = _read(row["file"], name)
+        side = f"{name}, low side"
         small = _read(row["low"], name)[0] if row["low"] and low else None
     except BadInput as error:
         kind = Kind.TOO_MANY_PIXELS if isinstance(error, TooManyPixels) else Kind.UNREADABLE_IMAGE
-        return {"id": row["id"], "kind": kind.value, "detail": f"{name}: {error.problem}"}
+        return {"id": row["id"], "kind": kind.value, "detail": f"{side}: {error.problem}"}
     if image.shape[1] < row["least"]:
         detail = f"{name} is {image.shape[1]} px wide, min_width_px is {row['least']}"
         return {"id": row["id"], "kind": Kind.TOO_NARROW.value, "detail": detail}

@@ -225,7 +225,7 @@ def _write(seen: list[Seen], scores: dict[str, Scores], raw: Scores, out: Path) 
 
 
 def choose_strips(scores: dict[str, Scores]) -> list[int]:
-    """Choose crops to show: those that the generator made legible, those that it made worse, the worst readings, then others."""
+    """Choose crops to show, by turns: made legible, made worse, misread either way, read either way; the worst of each first."""
     made, bicubic = scores["made"], scores["bicubic"]
     order = np.argsort(-made.edits, kind="stable")
     kinds = (made.exact & ~bicubic.exact, ~made.exact & bicubic.exact, ~made.exact & ~bicubic.exact, made.exact & bicubic.exact)

@@ -26,6 +26,8 @@ RELEASES = dict(zip(RELEASED, (f"{FOLDER}/parseq-bb5792a6.pt", f"{FOLDER}/parseq
 CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 IMAGE = (32, 128)  # height and width that the releases were trained on, in pixels
 START_ROW, PADDING_ROW = len(CHARACTERS) + 1, len(CHARACTERS) + 2  # after the END (0) and the characters (from 1)
+ROWS = {"head.weight": START_ROW, "head.bias": START_ROW, "tokens.weight": PADDING_ROW + 1}  # of what has one for each character
+ARCHIVE, PICKLE = b"PK\x03\x04", b"\x80"  # what a weight file begins with, new or old
 
 # Their name → ours, as patterns; what is in none of them is refused.
 NAMES = (
@@ -61,23 +63,20 @@ def load_released(network: Parseq, which: str, alphabet: Alphabet) -> str:
     theirs, where = read_released(which)
     mine = network.state_dict()
     taught = [c for c in alphabet.characters if c in CHARACTERS]
-    translated = {"head.weight", "head.bias", "tokens.weight"}
     for name, value in theirs.items():
         if (own := _our_name(name)) is None:
             raise BadInput(where, f"holds {name!r}, which no PARSeq has", "use a released PARSeq, or leave `pretrained` out")
         if own not in mine:
             raise BadInput(where, f"holds {name!r}, which this network of depth {_depth(network)} has not", "state its own size")
-        value = _fitted(own, value, network)
-        if own in translated:
-            rows = _rows(own, value, alphabet, taught, where)
+        value, rows = _fitted(own, value, network), _rows(own, alphabet, taught)
+        expected, found = (ROWS.get(own, len(mine[own])), *mine[own].shape[1:]), tuple(value.shape)
+        if found != expected:
+            problem = f"{name}: expected {expected} for this network, the file has {found}"
+            raise BadInput(where, problem, "state the file's `size`, patch and image")
+        if rows:
             mine[own][list(rows)] = value[list(rows.values())].to(mine[own])
-        elif value.shape == mine[own].shape:
-            mine[own].copy_(value)
         else:
-            expected, found = tuple(mine[own].shape), tuple(value.shape)
-            raise BadInput(
-                where, f"{name}: this network has {expected}, the file {found}", "state the file's `size`, patch and image"
-            )
+            mine[own].copy_(value)
     if missing := sorted(set(mine) - {_our_name(name) for name in theirs}):
         raise BadInput(where, f"lacks {len(missing)} tensors ({missing[0]} …)", "download it again, or state its own size")
     return "".join(c for c in alphabet.characters if c not in CHARACTERS)
@@ -86,21 +85,30 @@ def load_released(network: Parseq, which: str, alphabet: Alphabet) -> str:
 def read_released(which: str) -> tuple[dict[str, Tensor], str]:
     """Return the tensors of a release (downloaded once, its hash checked) or of a local file, and where they lie."""
     path = _downloaded(which) if which in RELEASES else Path(which).expanduser()
-    where = str(path)
+    where, again = str(path), f"download it again from {RELEASES.get(which, FOLDER)}"
     if not path.is_file():
         known = ", ".join(RELEASES)
-        raise BadInput(where, "there is no such file", f"`model.pretrained` names a file, or one of {known}")
+        raise BadInput(where, "there is no such file", f"`pretrained` names a file, or one of {known}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise BadInput(where, "holds more than weights and was not loaded", "use the released file") from error
     except Exception as error:  # an unpickler that is fed any bytes may raise anything
-        raise BadInput(where, f"is no weight file, or was cut short ({type(error).__name__})", "download it again") from error
+        if isinstance(error, pickle.UnpicklingError) and _begins(path, ARCHIVE, PICKLE):
+            raise BadInput(where, "holds more than weights and was not loaded", "use the released file") from error
+        raise BadInput(where, f"is no weight file, or was cut short ({type(error).__name__})", again) from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     tensors = {str(k).removeprefix("model."): v for k, v in state.items() if isinstance(v, Tensor)}
     if not tensors:
         raise BadInput(where, "holds no tensors by name", "use the released file")
+    if strange := [name for name, v in tensors.items() if v.layout != torch.strided or v.is_meta or not v.is_floating_point()]:
+        found = tensors[strange[0]]
+        problem = f"{strange[0]}: expected dense floating point numbers, found {found.dtype}, {found.layout}, on {found.device}"
+        raise BadInput(where, problem, "use the released file")
     return tensors, where
+
+
+def _begins(path: Path, *heads: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(max(map(len, heads))).startswith(heads)
 
 
 def _downloaded(which: str) -> Path:
@@ -116,8 +124,8 @@ def _downloaded(which: str) -> Path:
         assert digest is not None  # torch names released files by the beginning of their SHA-256
         torch.hub.download_url_to_file(url, str(path), hash_prefix=digest[1], progress=False)
     except (OSError, RuntimeError) as error:  # no network, no such host, no room, or another hash
-        remedy = f"download {url} where there is a network and put it at {path}, or give its path as `model.pretrained`"
-        raise BadInput(f"model.pretrained {which}", f"cannot be fetched ({error})", remedy) from error
+        remedy = f"download {url} where there is a network and put it at {path}, or give its path as `pretrained`"
+        raise BadInput(f"pretrained {which}", f"cannot be fetched ({error})", remedy) from error
     return path
 
 
@@ -150,17 +158,13 @@ def _stretched(places_1SD: Tensor, encoder: Vit) -> Tensor:
     return stretched.flatten(2).transpose(1, 2)
 
 
-def _rows(own: str, value: Tensor, alphabet: Alphabet, taught: list[str], where: str) -> dict[int, int]:
-    """Map our rows of the head or the token table to theirs."""
+def _rows(own: str, alphabet: Alphabet, taught: list[str]) -> dict[int, int]:
+    """Map our rows of the head or the token table to theirs; no rows: the tensor is taken as a whole."""
+    if own not in ROWS:
+        return {}
     rows = {0: 0} | {alphabet.characters.index(c) + 1: CHARACTERS.index(c) + 1 for c in taught}
-    expected = len(CHARACTERS) + 1
     if own == "tokens.weight":
         rows |= {alphabet.num_classes: START_ROW, alphabet.num_classes + 1: PADDING_ROW}
-        expected += 2
-    if len(value) != expected:
-        raise BadInput(
-            where, f"expected {expected} rows for {len(CHARACTERS)} characters, found {len(value)}", "use the released file"
-        )
     return rows
 
 

@@ -45,7 +45,7 @@ def followed(stage_dir: Path, console: Console) -> Iterator[None]:
 
 
 def _follow(stage_dir: Path, console: Console, stop: threading.Event) -> None:
-    seen = _Seen(len(_epochs(stage_dir)), len(_said(stage_dir)))  # a resumed run does not print its past again
+    seen = _Seen(_epochs(stage_dir), len(_said(stage_dir)))  # a resumed run does not print its past again
     if not console.is_terminal:
         while not stop.wait(POLL_S):
             seen = _print_new(stage_dir, console, seen)
@@ -59,9 +59,9 @@ def _follow(stage_dir: Path, console: Console, stop: threading.Event) -> None:
 
 
 class _Seen(NamedTuple):
-    """How many epochs and how many remarks have been printed."""
+    """Which epochs and how many remarks have been printed."""
 
-    epochs: int
+    epochs: list[dict[str, Any]]
     said: int
 
 
@@ -69,9 +69,10 @@ def _print_new(stage_dir: Path, console: Console, seen: _Seen) -> _Seen:
     epochs, said = _epochs(stage_dir), _said(stage_dir)
     for remark in said[seen.said :]:
         console.print(f"  {stage_dir.name}: {remark}", highlight=False, soft_wrap=True, markup=False)
-    for line in epochs[seen.epochs :]:
+    new = [line for line in epochs if line not in seen.epochs]  # not by their number: a stage may begin anew
+    for line in new:
         console.print(_epoch_line(stage_dir.name, line), highlight=False, soft_wrap=True)
-    return _Seen(max(seen.epochs, len(epochs)), max(seen.said, len(said)))
+    return _Seen(seen.epochs + new, max(seen.said, len(said)))
 
 
 def _said(stage_dir: Path) -> list[str]:

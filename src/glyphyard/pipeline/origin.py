@@ -70,7 +70,7 @@ def check_parent(run: Run, index: int) -> None:
         return
     what = "that stage was cut off" if before.is_file() else f"there is no {before}"
     came = f"stage {run.recipe.stages[index - 1].name}" if own else stage.init
-    remedy = f"train that stage to its end, or say where its checkpoint is: --set stages.{stage.name}.init=FILE.pt"
+    remedy = f"train that stage to its end, or begin a new run of the recipe with --set stages.{stage.name}.init=FILE.pt"
     raise BadInput(f"stage `{stage.name}`", f"[GY064] it starts from {came}, and {what}", remedy)
 
 

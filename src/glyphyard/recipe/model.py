@@ -102,7 +102,9 @@ class ParseqConfig(Strict):
     def _stem_fits(self) -> ParseqConfig:
         if self.stem == "convolutions":
             if self.pretrained:
-                raise ValueError(f"pretrained {self.pretrained!r} against stem convolutions: released weights are for patches")
+                raise ValueError(
+                    f"pretrained {self.pretrained!r} against stem convolutions: released weights cut patches, take another `size`"
+                )
             if any(side < 1 or side & (side - 1) for side in self.patch) or max(self.patch) == 1:
                 raise ValueError(f"patch {list(self.patch)} against stem convolutions, which halve: take powers of two")
         return self
@@ -155,6 +157,9 @@ def state_losses(recipe: Any) -> Any:
     """Write the network's own losses into the stages of a raw recipe that state none."""
     if not isinstance(recipe, dict) or not isinstance(stages := recipe.get("stages"), list):
         return recipe
-    losses = NETWORK_LOSSES.get(network_of(recipe.get("model", {})))
+    model = recipe.get("model", {})
+    if network_of(model) == "restorer":  # a stage of pictures says what it learns by; without a word, the recogniser learns
+        model = model.get("recogniser", {"network": "parseq"}) if isinstance(model, dict) else model.recogniser
+    losses = NETWORK_LOSSES.get(network_of(model))
     bare = [losses and isinstance(stage, dict) and "losses" not in stage for stage in stages]
     return recipe | {"stages": [stage | {"losses": losses} if b else stage for stage, b in zip(stages, bare, strict=True)]}

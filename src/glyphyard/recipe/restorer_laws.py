@@ -17,7 +17,8 @@ def two_resolutions_are_declared(recipe: Recipe) -> Iterator[Breach]:
     asks = ["task super_resolution"] if recipe.task == "super_resolution" else []
     asks += [f"source {source.name!r} of plate_pairs" for source in recipe.dataset.sources if source.kind == "plate_pairs"]
     if asks and recipe.dataset.low_resolution is None:
-        yield Breach(("dataset",), f"{asks[0]} without dataset.low_resolution", "state it: `low_resolution: {scale: 4}`")
+        scale = recipe.model.generator.scale if isinstance(recipe.model, RestorerConfig) else 4
+        yield Breach(("dataset",), f"{asks[0]} without dataset.low_resolution", f"state it: `low_resolution: {{scale: {scale}}}`")
 
 
 def scales_agree(recipe: Recipe) -> Iterator[Breach]:
@@ -62,12 +63,16 @@ def losses_reach_what_is_trained(recipe: Recipe) -> Iterator[Breach]:
 
 
 def draws_are_of_something(recipe: Recipe) -> Iterator[Breach]:
-    """GY087: validation is drawn several times where low sides are made: in stages of l1, ssim or lcofl."""
+    """GY087: validation is drawn several times where low sides are made: in stages of l1, ssim or lcofl, not of pairs alone."""
+    given = all(source.kind == "plate_pairs" for source in recipe.dataset.sources if "validation" in source.splits)
     for i, stage in enumerate(recipe.stages):
         terms = {term.term for term in stage.losses}
         if stage.validation_draws > 1 and not terms & set(PICTURE_TERMS):
             problem = f"validation_draws {stage.validation_draws} against losses {sorted(terms)}: each draw would be the same"
             yield Breach(("stages", i, "validation_draws"), problem, "leave it out: this stage never looks at a low side")
+        elif stage.validation_draws > 1 and given:
+            problem = f"validation_draws {stage.validation_draws} against sources of plate_pairs: each draw would be the same"
+            yield Breach(("stages", i, "validation_draws"), problem, "leave it out: low sides are given, none is made")
 
 
 def pictures_are_judged_where_they_are_made(recipe: Recipe) -> Iterator[Breach]:

@@ -31,7 +31,7 @@ class RuntimeConfig(Strict):
 class EvaluateConfig(Strict):
     """Which suite judges the bundle."""
 
-    suite: RecipePath = Field(description="A file of evals/suites.")
+    suite: RecipePath = Field(description="A file like those of evals/suites; its path from here.")
     baseline: RecipePath | None = Field(None, description="A file of evals/baselines: the gate fails on a loss against it, too.")
     batch_size: int = Field(64, ge=1, le=4096)
     threads: int | None = Field(None, ge=1)

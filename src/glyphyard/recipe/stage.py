@@ -117,10 +117,13 @@ class StageConfig(Strict):
     clip_norm: float = Field(5.0, ge=0, description="Largest gradient norm; 0 is off.")
     ema_decay: float = Field(0.0, ge=0, lt=1, description="Decay of the averaged weights that are validated and kept; 0 is off.")
     precision: Literal["fp32", "bf16", "auto"] = Field("auto", description="auto: bf16 where it was measured to help.")
-    train: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(("model",), description="Parts that learn.")
+    train: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
+        ("model",), description="Parts that learn; of a restorer: generator, recogniser."
+    )
     freeze: Annotated[tuple[str, ...], Field(strict=False)] = Field((), description="Parts that stay as they are.")
     losses: Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] = Field(
-        READING_LOSSES, description="The network's own when absent: ctc and flat_start for crnn, plm for parseq."
+        READING_LOSSES,
+        description="The network's own when absent: ctc and flat_start for crnn, plm for parseq (a restorer: its recogniser's).",
     )
     sampling: SamplingConfig = SamplingConfig()
     hard_mining: HardMiningConfig | None = None
@@ -139,7 +142,8 @@ class StageConfig(Strict):
         description="Times that each validation row is judged, with other noise each time: of few plates, one low side each is luck.",
     )
     select: str = Field(
-        "cer", description="The validation metric that names the best epoch: cer, exact_match, loss, psnr, word_acc …"
+        "cer",
+        description="The validation metric that names the best epoch: cer, exact_match, loss, psnr, word_acc … Each task has its own.",
     )
     early_stop: EarlyStopConfig | None = None
     keep_epochs: bool = Field(False, description="Keep the state after each epoch as epoch_001.pt, epoch_002.pt …")

@@ -16,6 +16,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path, writing
 
 SCHEMA = 1
+DELETE_LAST = "delete it: the stage is trained anew"  # what is left to do with a last.pt that cannot be read
 State = dict[str, Any]  # tensors, numbers, strings, None, and dicts and lists of them; see `loop.Trainer.state`
 
 
@@ -30,7 +31,7 @@ def save_state(state: State, target: Path, *more: Path) -> None:
             _same_file(target, other)
 
 
-def load_state(path: Path) -> State:
+def load_state(path: Path, remedy: str = "use another one") -> State:
     """Read a checkpoint to the CPU; what is missing, cut short, hostile or of another version is a `BadInput`."""
     path = Path(path)
     if not path.is_file():
@@ -38,9 +39,9 @@ def load_state(path: Path) -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise BadInput(str(path), "holds more than weights and was not loaded", "use checkpoints that glyphyard wrote") from error
+        raise BadInput(str(path), "holds more than weights and was not loaded", remedy) from error
     except Exception as error:  # an unpickler that is fed any bytes may raise anything
-        raise BadInput(str(path), f"is not a checkpoint, or was cut short ({type(error).__name__})", "use another one") from error
+        raise BadInput(str(path), f"is not a checkpoint, or was cut short ({type(error).__name__})", remedy) from error
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:
         found = state.get("schema") if isinstance(state, dict) else type(state).__name__
         raise BadInput(

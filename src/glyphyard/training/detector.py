@@ -11,7 +11,7 @@ from glyphyard.core.files import make_folder
 from glyphyard.core.records import CheckpointRecord, DatasetManifest
 from glyphyard.data.page_rows import read_rows
 from glyphyard.nn.yolo import open_ultralytics
-from glyphyard.training.checkpoint import State, check_fingerprints, load_state
+from glyphyard.training.checkpoint import DELETE_LAST, State, check_fingerprints, load_state
 from glyphyard.training.detector_metrics import BETTER
 from glyphyard.training.job import StageJob
 from glyphyard.training.position import Position
@@ -47,6 +47,8 @@ def train_detector(job: StageJob, ranks: Ranks, watch: Watch | None = None) -> C
     }
     state = _state(job, ranks, fingerprints, len(pages["train"]))
     position = Position.of(state["position"]) if state else Position()
+    if job.last.is_file():
+        position.check_best(job)
     stage = DetectorStage(job, ranks, watched, manifest.classes, pages, fingerprints, state, position)
     if not position.stopped:
         watched.started(position.epoch + 1)
@@ -68,7 +70,7 @@ def steps_per_epoch(job: StageJob, rows: int) -> int:
 def _state(job: StageJob, ranks: Ranks, fingerprints: dict[str, Any], rows: int) -> State | None:
     """Return the state to go on from: this stage's own, or that of the run that the recipe names; None to begin."""
     if ranks.gather(job.last.exists())[0]:  # rank 0 says it for all
-        state = load_state(job.last)
+        state = load_state(job.last, DELETE_LAST)
         check_fingerprints(state["fingerprints"], fingerprints, str(job.last))
         return state
     if job.stage.start == "resume" and job.parent is not None:

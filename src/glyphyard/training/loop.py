@@ -15,7 +15,7 @@ from glyphyard.core.records import CheckpointRecord
 from glyphyard.data.hard_examples import HardExampleMiner
 from glyphyard.tasks.base import Task
 from glyphyard.tasks.catalogue import task_of
-from glyphyard.training.checkpoint import State, check_fingerprints, load_state, save_state
+from glyphyard.training.checkpoint import DELETE_LAST, State, check_fingerprints, load_state, save_state
 from glyphyard.training.ingest import Ingest, open_ingest
 from glyphyard.training.job import StageJob
 from glyphyard.training.learner import Learner, Step
@@ -86,7 +86,7 @@ class Loop:
     def _resumed(self) -> Position:
         if self.ranks.gather(self.job.last.exists())[0]:  # rank 0 says it for all
             where = self.job.last
-            state = load_state(where)
+            state = load_state(where, DELETE_LAST)
             check_fingerprints(state["fingerprints"], self.fingerprints, str(where))
         elif self.stage.start == "resume" and self.job.parent is not None:
             where, lead = self.job.parent, self.ranks.rank == 0
@@ -97,6 +97,8 @@ class Loop:
         if self.miner is not None and "miner" in state:
             self.miner.restore(state["miner"])
         position = Position.of(state["position"])
+        if where == self.job.last:
+            position.check_best(self.job)
         position.seconds += position.epoch_s  # of the epoch that was cut off
         return position
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glyphyard.core.errors import StepFailed
+from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import sha256_file
 from glyphyard.core.records import CheckpointRecord
 from glyphyard.recipe.stage import StageConfig
@@ -80,6 +80,13 @@ class Position:
     def _look_at_patience(self, stage: StageConfig) -> None:
         if self.standing.out_of_patience(stage):
             self.stopped = f"early stop: {stage.select} has not improved for {self.standing.stale} validations"
+
+    def check_best(self, job: StageJob) -> None:
+        """Raise `BadInput` where a stage goes on whose best weights were taken away."""
+        if self.standing.best and not job.best.is_file():
+            raise BadInput(
+                str(job.best), "the stage's best weights are gone", f"put them back, or delete {job.last}: it is trained anew"
+            )
 
     def record(self, job: StageJob, fingerprints: Mapping[str, Any]) -> CheckpointRecord:
         """Return the record of the stage's best weights, which lie in `job.best`."""
