@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,10 +70,11 @@ def _print_new(stage_dir: Path, console: Console, seen: _Seen) -> _Seen:
     epochs, said = _epochs(stage_dir), _said(stage_dir)
     for remark in said[seen.said :]:
         console.print(f"  {stage_dir.name}: {remark}", highlight=False, soft_wrap=True, markup=False)
-    new = [line for line in epochs if line not in seen.epochs]  # not by their number: a stage may begin anew
-    for line in new:
+    # Not by their number: a stage may begin anew, and its first epochs are others then.
+    known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(seen.epochs, epochs, strict=False)))
+    for line in epochs[known:]:
         console.print(_epoch_line(stage_dir.name, line), highlight=False, soft_wrap=True)
-    return _Seen(seen.epochs + new, max(seen.said, len(said)))
+    return _Seen(epochs or seen.epochs, max(seen.said, len(said)))
 
 
 def _said(stage_dir: Path) -> list[str]:
