@@ -133,6 +133,24 @@ def test_narrow_crops_are_left_out_and_are_no_mistake(pairs: Path, tmp_path: Pat
     assert audit["rows"]["wide"]["left_out"] == 1
 
 
+def test_crops_that_are_enlarged_to_be_a_high_side_are_kept_and_told(pairs: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(pairs.parent / "hr" / "plate2_0.png"), crop("n", 0, 2)[:, :40])
+    source = {"kind": "plate_tsv", "name": "wide", "labels": str(pairs), "images": str(pairs.parent / "hr")}
+    folder = ready(config(pairs, sources=[source], max_bad_fraction=0.0), tmp_path / "store")
+    audit = read_json(folder / "audit.json")
+    assert audit["counts"] == {"small_high_side": 1}
+    assert audit["findings"][0]["severity"] == "warning"
+    assert all(word in audit["findings"][0]["detail"] for word in ("plate2_0.png", "16x40", "16x48", "min_width_px"))
+    assert sum(s.rows for s in DatasetManifest.read(folder / "manifest.json").splits.values()) == 24
+
+
+@pytest.mark.parametrize(("gone", "field"), [("lr", "lr_images"), ("hr", "hr_images")])
+def test_a_side_without_a_folder_is_one_mistake(pairs: Path, gone: str, field: str) -> None:
+    (pairs.parent / gone).rename(pairs.parent / "away")
+    with pytest.raises(BadInput, match=f"{gone}, found no such folder.*{field}"):
+        list_rows(config(pairs).sources[0])
+
+
 def test_held_out_rows_get_their_low_side_once_and_training_rows_none(pairs: Path, tmp_path: Path) -> None:
     source = {"kind": "plate_tsv", "name": "high", "labels": str(pairs), "images": str(pairs.parent / "hr")}
     dataset = config(pairs, sources=[source])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -81,9 +82,27 @@ def test_a_device_enlarges_and_reads_crops_of_any_size(exported: tuple[Path, Bun
     assert restorer.replay() == 4
 
 
-def test_an_altered_file_is_refused(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
-    import shutil
+def test_many_crops_are_enlarged_a_batch_at_a_time(exported: tuple[Path, BundleRecord], monkeypatch: pytest.MonkeyPatch) -> None:
+    restorer = Restorer(exported[0], replay_golden=False)
+    crops = list(np.random.default_rng(1).integers(0, 256, (5, 11, 30, 3), dtype=np.uint8))
+    one_by_one = [restorer.restore([crop])[0] for crop in crops]
+    batches, run = list[int](), restorer._session.run
+    monkeypatch.setattr(restorer._session, "run", lambda batch_NCHW: (batches.append(len(batch_NCHW)), run(batch_NCHW))[1])
+    together = restorer.restore(iter(crops), batch_size=2)
+    assert batches == [2, 2, 1]
+    assert all(np.abs(a.astype(int) - b.astype(int)).max() <= 1 for a, b in zip(together, one_by_one, strict=True))
+    assert restorer.restore([]) == []
 
+
+def test_an_edited_scale_is_refused(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
+    shutil.copytree(exported[0], copy := tmp_path / "copy")
+    described = json.loads((copy / "bundle.json").read_text())
+    (copy / "bundle.json").write_text(json.dumps(described | {"scale": 4}))
+    with pytest.raises(BadInput, match=r"bundle\.json\.scale: 4 .*8x24 and 16x48"):
+        open_bundle(copy)
+
+
+def test_an_altered_file_is_refused(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(exported[0], copy)
     with (copy / "recogniser" / "model.onnx").open("ab") as file:

@@ -107,6 +107,11 @@ def test_a_missing_recipe_suggests_its_neighbour(write_recipe: Write) -> None:
         load_recipe(path.with_name("litle.yaml"))
 
 
+def test_a_suite_is_named_by_its_path(write_recipe: Write) -> None:
+    with pytest.raises(BadInput, match=r"little\.yaml:\d+:\d+: `evaluate\.suite`: no such file .*us_plates.*by its path"):
+        load_recipe(write_recipe("  suite: suite.yaml", "  suite: us_plates"))
+
+
 def test_yaml_1_2_numbers_and_words(write_recipe: Write) -> None:
     recipe = load_recipe(write_recipe("    lr: 1e-3", "    lr: 7e-4"))
     assert recipe.stages[0].lr == 7e-4

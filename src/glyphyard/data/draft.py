@@ -70,6 +70,7 @@ class Draft:
                 self.splits[i] = None
                 continue
             self._check_unchanged(i, fact)
+            self.findings += [found(Kind(kind), i, self.rows[i], detail) for kind, detail in fact.pop("warnings")]
             self.identities[i], self.facts[i] = fact["sha256"], fact
 
     def _check_unchanged(self, i: int, fact: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ class Kind(str, Enum):
     TOO_MANY_PIXELS = "too_many_pixels"
     PAIR_NOT_MULTIPLE = "pair_not_multiple"
     TOO_NARROW = "too_narrow"
+    SMALL_HIGH_SIDE = "small_high_side"
     CONFLICTING_LABELS = "conflicting_labels"
     DUPLICATE_IMAGE = "duplicate_image"
     NEAR_DUPLICATE = "near_duplicate_across_splits"
@@ -49,6 +50,7 @@ WARNINGS = frozenset(
         Kind.NEAR_DUPLICATE,
         Kind.HELD_OUT_ELSEWHERE,
         Kind.TOO_NARROW,
+        Kind.SMALL_HIGH_SIDE,
         Kind.MARKED_UNREADABLE,
         *REGION_WARNINGS,
     }

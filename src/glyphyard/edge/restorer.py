@@ -74,6 +74,7 @@ class Restorer:
             read_checked(self.folder, name, expected)
         self.low = PixelContract.from_json(self.manifest.low_pixels, f"{self.folder / MANIFEST}.low_pixels")
         self.pixels = PixelContract.from_json(self.manifest.pixels, f"{self.folder / MANIFEST}.pixels")
+        self._check_scale()
         model = read_checked(self.folder, GENERATOR, self.manifest.files[GENERATOR])
         self._session = OnnxSession(model, str(self.folder / GENERATOR), providers or CPU, threads or 1)
         self.recogniser = Recognizer(
@@ -86,9 +87,13 @@ class Restorer:
         """Return a decoded image as the generator sees it; `read` does this by itself."""
         return self.low.resize(image)
 
-    def restore(self, images: Sequence[Image]) -> list[np.ndarray]:
-        """Return each crop (any size, grey or BGR) at high resolution, uint8 (H,W) or (H,W,3)."""
-        return self._restored([self._load(image, f"image {i}") for i, image in enumerate(images)])
+    def restore(self, images: Iterable[Image], batch_size: int = 64) -> list[np.ndarray]:
+        """Return each crop (any size, grey or BGR) at high resolution, uint8 (H,W) or (H,W,3); enlarges `batch_size` at a time."""
+        small = (self._load(image, f"image {i}") for i, image in enumerate(images))
+        large = list[np.ndarray]()
+        while batch := list(islice(small, batch_size)):
+            large += self._restored(batch)
+        return large
 
     def enlarge(self, image: Image) -> np.ndarray:
         """Return a crop enlarged bicubically, without the generator: what it is compared with."""
@@ -125,6 +130,12 @@ class Restorer:
             if golden.sure[i] and reading.text != golden.texts[i]:
                 raise BadInput(where, f"reads {reading.text!r} here, expected {golden.texts[i]!r}", remedy)
         return len(golden.texts)
+
+    def _check_scale(self) -> None:
+        low, scale = self.low, self.manifest.scale
+        if (low.height * scale, low.width * scale) != (self.pixels.height, self.pixels.width):
+            sizes = f"{low.height}x{low.width} and {self.pixels.height}x{self.pixels.width}"
+            raise BadInput(f"{self.folder / MANIFEST}.scale", f"{scale} does not fit its sizes {sizes}", EXPORT_AGAIN)
 
     def _load(self, image: Image, name: str) -> np.ndarray:
         if isinstance(image, bytes):

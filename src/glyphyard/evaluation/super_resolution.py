@@ -118,7 +118,7 @@ def _look(restorer: Restorer, dataset: Path, rows: list[dict[str, Any]]) -> list
         small = [_image(row["lr_pixels"], restorer.low) for row in rows]
     else:
         small = [restorer.low.resize(image) for _, image in whole]
-    views = {"bicubic": [restorer.enlarge(image) for image in small], "made": restorer.restore(small)}
+    views = {"bicubic": [restorer.enlarge(image) for image in small], "made": restorer.restore(small, len(rows))}
     if paired:
         views["hr"] = [_image(row["pixels"], restorer.pixels) for row in rows]
     read = {view: restorer.recogniser.read_many(images, len(rows)) for view, images in views.items()}

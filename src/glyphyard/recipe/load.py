@@ -42,6 +42,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path
         assign(tree, positions, override)
     _absolute_paths(tree, Path.cwd())
     recipe = validate(Recipe, tree, positions, path)
+    if not recipe.evaluate.suite.exists():
+        where = nearest_position(positions, ("evaluate", "suite"), path)
+        remedy = "a suite is named by its path from this file, such as ../evals/suites/us_plates.yaml"
+        raise BadInput(where, f"`evaluate.suite`: no such file {recipe.evaluate.suite}", remedy)
     suite = load_suite(recipe.evaluate.suite)
     recipe = recipe.model_copy(update={"suite": suite})
     check_laws(recipe, lambda *at: nearest_position(positions, at, path))

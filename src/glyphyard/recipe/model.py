@@ -141,6 +141,7 @@ ReaderConfig = Annotated[
     Discriminator(network_of),
 ]
 
+RESTORERS_READER: Literal["parseq"] = "parseq"  # the recogniser of a restorer that states none
 # What a stage learns by unless it says otherwise, by network: the one place.
 MASKRCNN_LOSSES = tuple(LossTerm(term=term) for term in ("classifier", "box", "mask", "objectness", "rpn_box"))
 # The weights of ultralytics' default.yaml.
@@ -159,7 +160,7 @@ def state_losses(recipe: Any) -> Any:
         return recipe
     model = recipe.get("model", {})
     if network_of(model) == "restorer":  # a stage of pictures says what it learns by; without a word, the recogniser learns
-        model = model.get("recogniser", {"network": "parseq"}) if isinstance(model, dict) else model.recogniser
+        model = model.get("recogniser", {"network": RESTORERS_READER}) if isinstance(model, dict) else model.recogniser
     losses = NETWORK_LOSSES.get(network_of(model))
     bare = [losses and isinstance(stage, dict) and "losses" not in stage for stage in stages]
     return recipe | {"stages": [stage | {"losses": losses} if b else stage for stage, b in zip(stages, bare, strict=True)]}

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from glyphyard.core.capacity import Capacity
 from glyphyard.recipe.base import Strict
-from glyphyard.recipe.model import ParseqConfig, ReaderConfig
+from glyphyard.recipe.model import RESTORERS_READER, ParseqConfig, ReaderConfig
 from glyphyard.recipe.super_resolution import LcoflConfig, SwinIRConfig
 
 PICTURE_TERMS = ("l1", "ssim", "lcofl")  # the losses of what a generator makes; every other one is its recogniser's
@@ -21,7 +21,9 @@ class RestorerConfig(Strict):
 
     network: Literal["restorer"] = "restorer"
     generator: SwinIRConfig = SwinIRConfig()
-    recogniser: ReaderConfig = Field(ParseqConfig(network="parseq"), description="Any network that task recognition knows.")
+    recogniser: ReaderConfig = Field(
+        ParseqConfig(network=RESTORERS_READER), description="Any network that task recognition knows."
+    )
     lcofl: LcoflConfig = LcoflConfig()
 
     @property

@@ -9,6 +9,12 @@ from glyphyard.recipe.laws import LAWS
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import SuiteConfig
 
+# What the audit holds rows against; of all other laws the recipe alone knows.
+LAWS_OF_ROWS = {
+    "GY054": "a label fits the layout that the pyramid is told (`broken_layout`).",
+    "GY059": "the high side of a pair is the low one's times the scale (`pair_not_multiple`).",
+}
+
 
 def json_schema(suite: bool = False) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a recipe, or of a suite."""
@@ -42,6 +48,8 @@ def reference() -> str:
         ]
     lines += ["## Laws", "", "What no single field can know. An error begins with the law's code.", ""]
     lines += [f"- **{code}** {text}" for code, _, text in sorted((law.__doc__ or "").strip().partition(": ") for law in LAWS)]
+    lines += ["", "Two are about a row of data, which is left out and told by the audit (kind in brackets).", ""]
+    lines += [f"- **{code}** {text}" for code, text in LAWS_OF_ROWS.items()]
     return "\n".join(lines) + "\n"
 
 

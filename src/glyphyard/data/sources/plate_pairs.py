@@ -9,6 +9,7 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from glyphyard.core.errors import BadInput
 from glyphyard.data.sources.plate_tsv import label_lines, split_line
 from glyphyard.data.sources.row import Row
 from glyphyard.recipe.dataset import PlatePairs
@@ -20,6 +21,11 @@ def list_plate_pairs(source: PlatePairs) -> list[Row]:
     """List the pairs of a label file; what is wrong with a line stays with its row, a broken file is a `BadInput`."""
     beside = Path(source.labels).parent
     high, low = (os.path.abspath(given or beside / name) for given, name in ((source.hr_images, "hr"), (source.lr_images, "lr")))
+    for side, folder in (("hr_images", high), ("lr_images", low)):
+        if not os.path.isdir(folder):
+            raise BadInput(
+                str(source.labels), f"expected one side of the pairs in {folder}, found no such folder", f"state {side}"
+            )
     _listing.cache_clear()
     return [_row(source, high, low, number, line) for number, line in label_lines(source.labels)]
 
