@@ -1,7 +1,7 @@
 """SwinIR: forward and backward ÷ a straightforward version of the same network, on the same weights and batch.
 
     .venv/bin/python tools/bench/bench_swinir.py          # the generator of the tiny recipe, as CI trains it
-    .venv/bin/python tools/bench/bench_swinir.py --all    # the seed's two presets as well: minutes
+    .venv/bin/python tools/bench/bench_swinir.py --all    # that of lpsr_us_plates and the seed's two presets as well: minutes
     .venv/bin/python tools/bench/bench_swinir.py --all --bf16    # as a CPU with AMX trains
 
 The straightforward version is what one writes from the paper: maps in NCHW, windows cut and joined around each attention,
@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ from torch.nn import functional
 
 from glyphyard.nn.swinir import ResidualSwinBlock, SwinIR, SwinLayer, WindowAttention
 from glyphyard.nn.windows import SHIFTED
+from glyphyard.recipe.load import load_recipe
+from glyphyard.recipe.restorer import RestorerConfig
 from glyphyard.recipe.super_resolution import SwinIRConfig
 from glyphyard.training.precision import autocast
 
@@ -155,6 +158,9 @@ if __name__ == "__main__":
     in_bf16 = "--bf16" in sys.argv[1:]
     measure(SwinIRConfig.model_validate(TINY), "tiny", 32, bf16=in_bf16)
     if "--all" in sys.argv[1:]:
+        ours = load_recipe(Path("recipes/lpsr_us_plates.yaml")).model
+        assert isinstance(ours, RestorerConfig)
+        measure(ours.generator, "lpsr_us_plates", 16, turns=5, bf16=in_bf16)
         measure(SwinIRConfig.model_validate({"preset": "lightweight"}), "lightweight", 4, turns=3, bf16=in_bf16)
         for batch in (2, 8):
             measure(SwinIRConfig(), "max", batch, turns=3, bf16=in_bf16)
