@@ -149,6 +149,9 @@ def test_a_side_without_a_folder_is_one_mistake(pairs: Path, gone: str, field: s
     (pairs.parent / gone).rename(pairs.parent / "away")
     with pytest.raises(BadInput, match=f"{gone}, found no such folder.*{field}"):
         list_rows(config(pairs).sources[0])
+    mistyped = config(pairs.parent / "away" / "lables.txt").sources[0]
+    with pytest.raises(BadInput, match=r"^[^:]*lables\.txt: (?!expected one side)"):
+        list_rows(mistyped)
 
 
 def test_held_out_rows_get_their_low_side_once_and_training_rows_none(pairs: Path, tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_a_missing_recipe_suggests_its_neighbour(write_recipe: Write) -> None:
 def test_a_suite_is_named_by_its_path(write_recipe: Write) -> None:
     with pytest.raises(BadInput, match=r"little\.yaml:\d+:\d+: `evaluate\.suite`: no such file .*us_plates.*by its path"):
         load_recipe(write_recipe("  suite: suite.yaml", "  suite: us_plates"))
+    with pytest.raises(BadInput, match=r"`evaluate\.suite`: no such file .*suit\.yaml.*did you mean .*suite\.yaml"):
+        load_recipe(write_recipe("  suite: suite.yaml", "  suite: suit.yaml"))
 
 
 def test_yaml_1_2_numbers_and_words(write_recipe: Write) -> None:

@@ -1,8 +1,7 @@
 """SwinIR: forward and backward ÷ a straightforward version of the same network, on the same weights and batch.
 
-    .venv/bin/python tools/bench/bench_swinir.py          # the generator of the tiny recipe, as CI trains it
-    .venv/bin/python tools/bench/bench_swinir.py --all    # that of lpsr_us_plates and the seed's two presets as well: minutes
-    .venv/bin/python tools/bench/bench_swinir.py --all --bf16    # as a CPU with AMX trains
+    .venv/bin/python tools/bench/bench_swinir.py           # the generators of two recipes and the seed's two presets: two minutes
+    .venv/bin/python tools/bench/bench_swinir.py --bf16    # as a CPU with AMX trains
 
 The straightforward version is what one writes from the paper: maps in NCHW, windows cut and joined around each attention,
 relative places and shift masks worked out in each call, attention as matrix products and a softmax. Both give the same
@@ -157,10 +156,9 @@ def measure(
 if __name__ == "__main__":
     in_bf16 = "--bf16" in sys.argv[1:]
     measure(SwinIRConfig.model_validate(TINY), "tiny", 32, bf16=in_bf16)
-    if "--all" in sys.argv[1:]:
-        ours = load_recipe(Path("recipes/lpsr_us_plates.yaml")).model
-        assert isinstance(ours, RestorerConfig)
-        measure(ours.generator, "lpsr_us_plates", 16, turns=5, bf16=in_bf16)
-        measure(SwinIRConfig.model_validate({"preset": "lightweight"}), "lightweight", 4, turns=3, bf16=in_bf16)
-        for batch in (2, 8):
-            measure(SwinIRConfig(), "max", batch, turns=3, bf16=in_bf16)
+    ours = load_recipe(Path("recipes/lpsr_us_plates.yaml")).model
+    assert isinstance(ours, RestorerConfig)
+    measure(ours.generator, "lpsr_us_plates", 16, turns=5, bf16=in_bf16)
+    measure(SwinIRConfig.model_validate({"preset": "lightweight"}), "lightweight", 4, turns=3, bf16=in_bf16)
+    for batch in (2, 8):
+        measure(SwinIRConfig(), "max", batch, turns=3, bf16=in_bf16)

@@ -100,15 +100,17 @@ def _run_row(
         table["lr_pixels"].append(_low_side(resized, small, row, pixels, low))
     table["encoded"].append(encoded if row["keep"] else None)
     size = {"height": image.shape[0], "width": image.shape[1]}
-    warnings = (
-        [[Kind.SMALL_HIGH_SIDE.value, f"{name}: {_enlarged(image, pixels)}"]] if low and image.shape[1] < pixels.width else []
-    )
+    warnings = _enlarged(name, image, pixels) if low else []
     return {"id": row["id"], "sha256": identity, "dhash": difference_hash(image), "warnings": warnings, **size, **extra}
 
 
-def _enlarged(image: np.ndarray, pixels: PixelContract) -> str:
-    sizes = f"{image.shape[0]}x{image.shape[1]} is enlarged to the high side's {pixels.height}x{pixels.width}"
-    return f"{sizes} and shows no more than before; min_width_px of its source leaves such crops out"
+def _enlarged(name: str, image: np.ndarray, pixels: PixelContract) -> list[tuple[str, str]]:
+    if image.shape[1] >= pixels.width:
+        return []
+    sizes = f"{name}: {image.shape[0]}x{image.shape[1]} is enlarged to the high side's {pixels.height}x{pixels.width}"
+    return [
+        (Kind.SMALL_HIGH_SIDE.value, f"{sizes} and shows no more than before; min_width_px of its source leaves such crops out")
+    ]
 
 
 def low_contract(pixels: PixelContract, scale: int) -> PixelContract:

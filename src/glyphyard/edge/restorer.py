@@ -112,7 +112,7 @@ class Restorer:
         """Yield the readings of an iterable of crops in order, holding at most `batch_size` of them."""
         waiting = iter(images)
         while batch := list(islice(waiting, batch_size)):
-            yield from self.recogniser.read_many(self.restore(batch), batch_size)
+            yield from self.recogniser.read_many(self.restore(batch, batch_size), batch_size)
 
     def replay(self) -> int:
         """Enlarge and read the golden crops and return how many; the first that comes out differently is a `BadInput`."""

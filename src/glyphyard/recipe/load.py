@@ -42,11 +42,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path
         assign(tree, positions, override)
     _absolute_paths(tree, Path.cwd())
     recipe = validate(Recipe, tree, positions, path)
-    if not recipe.evaluate.suite.exists():
-        where = nearest_position(positions, ("evaluate", "suite"), path)
-        remedy = "a suite is named by its path from this file, such as ../evals/suites/us_plates.yaml"
-        raise BadInput(where, f"`evaluate.suite`: no such file {recipe.evaluate.suite}", remedy)
-    suite = load_suite(recipe.evaluate.suite)
+    file = recipe.evaluate.suite
+    if not file.exists():
+        by_path = "a suite is named by its path from this file, such as ../evals/suites/us_plates.yaml"
+        remedy = _nearest_file(file) if file.suffix in (".yaml", ".yml") else by_path
+        raise BadInput(nearest_position(positions, ("evaluate", "suite"), path), f"`evaluate.suite`: no such file {file}", remedy)
+    suite = load_suite(file)
     recipe = recipe.model_copy(update={"suite": suite})
     check_laws(recipe, lambda *at: nearest_position(positions, at, path))
     return recipe

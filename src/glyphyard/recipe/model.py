@@ -142,6 +142,7 @@ ReaderConfig = Annotated[
 ]
 
 RESTORERS_READER: Literal["parseq"] = "parseq"  # the recogniser of a restorer that states none
+
 # What a stage learns by unless it says otherwise, by network: the one place.
 MASKRCNN_LOSSES = tuple(LossTerm(term=term) for term in ("classifier", "box", "mask", "objectness", "rpn_box"))
 # The weights of ultralytics' default.yaml.

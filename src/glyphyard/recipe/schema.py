@@ -48,7 +48,7 @@ def reference() -> str:
         ]
     lines += ["## Laws", "", "What no single field can know. An error begins with the law's code.", ""]
     lines += [f"- **{code}** {text}" for code, _, text in sorted((law.__doc__ or "").strip().partition(": ") for law in LAWS)]
-    lines += ["", "Two are about a row of data, which is left out and told by the audit (kind in brackets).", ""]
+    lines += ["", "These are about a row of data, which is left out and told by the audit (kind in brackets).", ""]
     lines += [f"- **{code}** {text}" for code, text in LAWS_OF_ROWS.items()]
     return "\n".join(lines) + "\n"
 

@@ -18,8 +18,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 def list_plate_pairs(source: PlatePairs) -> list[Row]:
-    """List the pairs of a label file; what is wrong with a line stays with its row, a broken file is a `BadInput`."""
-    beside = Path(source.labels).parent
+    """List the pairs of a label file; what is wrong with a line stays with its row, a broken file or no folder is a `BadInput`."""
+    lines, beside = label_lines(source.labels), Path(source.labels).parent
     high, low = (os.path.abspath(given or beside / name) for given, name in ((source.hr_images, "hr"), (source.lr_images, "lr")))
     for side, folder in (("hr_images", high), ("lr_images", low)):
         if not os.path.isdir(folder):
@@ -27,7 +27,7 @@ def list_plate_pairs(source: PlatePairs) -> list[Row]:
                 str(source.labels), f"expected one side of the pairs in {folder}, found no such folder", f"state {side}"
             )
     _listing.cache_clear()
-    return [_row(source, high, low, number, line) for number, line in label_lines(source.labels)]
+    return [_row(source, high, low, number, line) for number, line in lines]
 
 
 def _row(source: PlatePairs, high: str, low: str, number: int, line: str) -> Row:
