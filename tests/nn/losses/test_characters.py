@@ -22,6 +22,10 @@ def sure(labels: torch.Tensor, classes: int = 6) -> torch.Tensor:
     return torch.nn.functional.one_hot(labels, classes).float() * 40
 
 
+def ended(labels: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.pad(labels, (0, 1))
+
+
 def test_kinds_and_what_may_not_be_mixed_up() -> None:
     assert KINDS.tolist() == [0, 2, 2, 1, 1, 0]
     mixed = other_kind(KINDS)
@@ -35,30 +39,38 @@ def test_what_letters_and_digits_are_folded_onto_is_of_no_kind() -> None:
 
 
 def test_a_sure_and_right_reader_costs_nothing_whatever_stands_after_the_end() -> None:
-    labels = LABELS.clone()
-    labels[1, 2] = 5
-    classification, layout = position_losses(sure(labels), LABELS, LENGTHS, ONES, KINDS)
+    shown = ended(LABELS)
+    shown[1, 3] = 5
+    classification, layout = position_losses(sure(shown), LABELS, LENGTHS, ONES, KINDS)
     assert classification < 1e-4
     assert layout < 1e-4
 
 
+@pytest.mark.parametrize(("row", "place", "seen"), [(0, 3, 1), (1, 2, 5), (0, 2, 0)])
+def test_text_that_is_read_on_or_ends_early_costs_one_of_the_positions(row: int, place: int, seen: int) -> None:
+    shown = ended(LABELS)
+    shown[row, place] = seen
+    classification, layout = position_losses(sure(shown), LABELS, LENGTHS, ONES, KINDS, q=1.0)
+    assert classification.item() == pytest.approx(1 / 7, abs=1e-4)  # of five characters and two ENDs
+    assert layout < 1e-4
+
+
 def test_the_layout_term_is_the_probability_of_the_wrong_kind() -> None:
-    logits = sure(LABELS)
-    logits[0, 0] = torch.tensor([9.0, 0, 0, 0, 0, -40])  # the END is no character; of 0, 1, A, B a half is letters
+    logits = sure(ended(LABELS))
+    logits[0, 0] = torch.tensor([-40.0, 0, 0, 0, 0, -40])  # of 0, 1, A, B a half is letters
     _, layout = position_losses(logits, LABELS, LENGTHS, ONES, KINDS)
     assert layout.item() == pytest.approx(0.5 / 5, abs=1e-4)
 
 
 def test_weights_are_normalised_once() -> None:
-    logits = torch.randn(2, 3, 6, generator=torch.Generator().manual_seed(1))
+    logits = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(1))
     even, _ = position_losses(logits, LABELS, LENGTHS, ONES, KINDS)
     scaled, _ = position_losses(logits, LABELS, LENGTHS, ONES * 7, KINDS)
     torch.testing.assert_close(even, scaled)
-    log_probs = logits[..., 1:].log_softmax(-1)
+    log_probs = logits.log_softmax(-1)
     weights = torch.tensor([1.0, 1, 1, 3, 1, 1])
-    terms = [
-        (weights[c].item(), -log_probs[n, i, c - 1].item()) for n, i, c in ((0, 0, 1), (0, 1, 3), (0, 2, 5), (1, 0, 4), (1, 1, 2))
-    ]
+    places = ((0, 0, 1), (0, 1, 3), (0, 2, 5), (0, 3, 0), (1, 0, 4), (1, 1, 2), (1, 2, 0))
+    terms = [(weights[c].item(), -log_probs[n, i, c].item()) for n, i, c in places]
     wanted = sum(w * v for w, v in terms) / sum(w for w, _ in terms)
     assert position_losses(logits, LABELS, LENGTHS, weights, KINDS)[0].item() == pytest.approx(wanted, rel=1e-5)
 
@@ -77,7 +89,8 @@ def test_what_cannot_be_read_pulls_less_where_the_loss_is_bounded(q: float) -> N
     hopeless[:, 5], doubtful[:, 5], doubtful[0, 1], doubtful[1, 3] = 9.0, 0.0, 0.0, 0.0  # "--" for "0A"; then in two minds
     labels, lengths = torch.tensor([[1, 3], [1, 3]]), torch.tensor([2, 2])
     at_places = torch.stack([hopeless, doubtful]).requires_grad_()
-    position_losses(at_places, labels, lengths, ONES, KINDS, q)[0].backward()
+    end = torch.tensor([[9.0, -4, -4, -4, -4, -4]])
+    position_losses(torch.stack([torch.cat([row, end]) for row in at_places]), labels, lengths, ONES, KINDS, q)[0].backward()
     blank = torch.tensor([9.0, -4, -4, -4, -4, -4])
     at_steps = torch.stack([torch.stack([row[0], blank, row[1]]) for row in (hopeless, doubtful)], 1).requires_grad_()
     ctc_losses(at_steps.log_softmax(-1), labels, lengths, ONES, KINDS, q)[0].backward()

@@ -42,20 +42,21 @@ def bounded(nll: Tensor, q: float) -> Tensor:
 
 
 def position_losses(
-    logits_NLV: Tensor, labels_NL: Tensor, lengths_N: Tensor, weights_V: Tensor, kinds_V: Tensor, q: float = 0.0
+    logits_NPV: Tensor, labels_NL: Tensor, lengths_N: Tensor, weights_V: Tensor, kinds_V: Tensor, q: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Return (classification, layout) where logits stand position by position.
+    """Return (classification, layout) where logits stand position by position, P = L + 1: the characters', then the END's.
 
-    The softmax is over characters alone: whether a text ends is no matter of the picture's. Classification is the
-    weighted mean of the negative log-likelihood, `bounded` by q character by character, layout the mean probability of characters of the wrong kind.
+    Classification is the weighted mean of the negative log-likelihood of the characters and of the END, `bounded` by q
+    one by one: without the END, nothing keeps what stands beside a text from being read as more of it. Layout is the
+    mean probability of characters of the wrong kind.
     """
-    log_probs = logits_NLV[..., 1:].float().log_softmax(-1)
-    real = torch.arange(labels_NL.shape[1], device=labels_NL.device) < lengths_N[:, None]
-    labels = labels_NL.clamp_min(1)
-    weights = weights_V[labels] * real
-    nll = bounded(-log_probs.gather(2, (labels - 1)[..., None])[..., 0], q)
-    wrong = (log_probs.exp() * other_kind(kinds_V)[labels][..., 1:]).sum(-1)
-    return (weights * nll).sum() / weights.sum().clamp_min(1e-6), (wrong * real).sum() / real.sum().clamp_min(1)
+    log_probs = logits_NPV.float().log_softmax(-1)
+    place = torch.arange(labels_NL.shape[1] + 1, device=labels_NL.device)
+    labels_NP = functional.pad(labels_NL, (0, 1)) * (place < lengths_N[:, None])  # after the characters the END, class 0
+    weights = weights_V[labels_NP] * (place <= lengths_N[:, None])
+    nll = bounded(-log_probs.gather(2, labels_NP[..., None])[..., 0], q)
+    wrong = (log_probs.exp() * other_kind(kinds_V)[labels_NP]).sum(-1)  # nothing is of another kind than the END
+    return (weights * nll).sum() / weights.sum().clamp_min(1e-6), wrong.sum() / lengths_N.sum().clamp_min(1)
 
 
 def ctc_losses(

@@ -70,8 +70,8 @@ class PermutedReader:
         In sight of the true neighbours the language would read what the picture does not show.
         """
         labels_NL, kinds = self._checked(targets["labels"]), kinds_of(self.alphabet).to(images.device)
-        logits_NLV = network(images, labels_NL, blind_sight(labels_NL.shape[1] + 1).to(images.device))[:, 0, :-1]
-        return position_losses(logits_NLV, labels_NL, targets["lengths"], weights_V, kinds, q)
+        logits_NPV = network(images, labels_NL, blind_sight(labels_NL.shape[1] + 1).to(images.device))[:, 0]
+        return position_losses(logits_NPV, labels_NL, targets["lengths"], weights_V, kinds, q)
 
     def readings(self, log_probs_TNK: Tensor) -> list[Reading]:
         """Decode up to each END, with confidences."""
