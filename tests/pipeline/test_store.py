@@ -8,7 +8,7 @@ import pytest
 
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import write_json
-from glyphyard.pipeline.store import list_runs, new_run, only_one, open_run, recipe_of, worth_keeping
+from glyphyard.pipeline.store import list_runs, new_run, only_one, only_stage_of, open_run, recipe_of, worth_keeping
 from glyphyard.recipe.load import load_recipe
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "tiny" / "florida_crnn.yaml"
@@ -28,6 +28,12 @@ def test_a_run_is_found_by_name_and_by_path(tmp_path: Path) -> None:
     assert open_run(folder.name, tmp_path) == open_run(str(folder), tmp_path) == folder
     with pytest.raises(BadInput, match=folder.name):
         open_run("nothing", tmp_path)
+
+
+def test_a_run_of_one_stage_says_so(tmp_path: Path) -> None:
+    recipe = load_recipe(RECIPE)
+    assert only_stage_of(new_run(recipe, tmp_path, "main")) == "main"
+    assert only_stage_of(new_run(recipe, tmp_path)) is None
 
 
 def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:

@@ -98,6 +98,12 @@ def test_one_stage_alone_goes_from_its_parents_checkpoint(finished: Path, tmp_pa
     done = glyphyard("run", TINY, *HERE, "--store", store, "--stage", "lcofl", "--set", f"stages.lcofl.init={parent}")
     assert done.returncode == 0, done.stderr
     assert "stage lcofl finished" in done.stdout
+    folder = Path(done.stdout.partition("run: ")[2].splitlines()[0])
+    (folder / "steps" / "train-lcofl.json").unlink()  # as a kill leaves it
+    resumed = glyphyard("run", "--resume", folder)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "stage lcofl finished" in resumed.stdout
+    assert [stage.name for stage in (folder / "stages").iterdir()] == ["2-lcofl"]
 
 
 @pytest.mark.slow

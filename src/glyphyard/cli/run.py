@@ -54,14 +54,15 @@ def run(
         raise click.UsageError(f"--resume goes on in the run's own folder; {told}")
     if only_plan and (stage or until):
         raise click.UsageError("--plan shows the whole run: leave --stage and --until out")
-    from glyphyard.pipeline.store import new_run, only_one, open_run, recipe_of, worth_keeping
+    from glyphyard.pipeline.store import new_run, only_one, only_stage_of, open_run, recipe_of, worth_keeping
 
     store = store.absolute()
     if start or origin:
         from glyphyard.pipeline.origin import start_overrides
 
         overrides = (*start_overrides(start, origin, store), *overrides)
-    loaded = load(recipe, overrides, labels, profile) if recipe else recipe_of(open_run(resume or "", store))
+    begun = open_run(resume, store) if resume else None
+    loaded = recipe_of(begun) if begun else load(Path(recipe or ""), overrides, labels, profile)
     if only_plan:
         from glyphyard.cli.plan import show_plan
 
@@ -69,11 +70,13 @@ def run(
     from glyphyard.pipeline.run import Run
     from glyphyard.pipeline.steps import check_steps, execute
 
-    check_steps(loaded, until, stage)
-    folder = open_run(resume, store) if resume else new_run(loaded, store)
     screen = console(stderr=as_json)
+    if begun and not (stage or until) and (stage := only_stage_of(begun)):
+        screen.print(f"begun with --stage {stage}, and goes on with that alone", highlight=False, markup=False)
+    check_steps(loaded, until, stage)
+    folder = begun or new_run(loaded, store, stage)
     screen.print(f"run: {folder}", highlight=False, soft_wrap=True, markup=False)
-    with nullcontext() if resume else worth_keeping(folder), only_one(folder):
+    with nullcontext() if begun else worth_keeping(folder), only_one(folder):
         outcome = execute(Run(loaded, folder, folder.parent, screen), until or (f"train-{stage}" if stage else None), stage)
     if outcome is None:
         return 0

@@ -20,18 +20,26 @@ from glyphyard.core.files import make_folder, read_json, write_json
 from glyphyard.recipe.load import recipe_from_json
 from glyphyard.recipe.recipe import Recipe
 
+ONLY_STAGE = "only_stage.json"
 DEFAULT_STORE = Path(os.environ.get("GLYPHYARD_STORE", "runs"))
 PACKAGES = ("glyphyard", "torch", "ray", "numpy", "opencv-python-headless", "onnx", "onnxruntime-gpu", "mlflow", "pyarrow")
 
 
-def new_run(recipe: Recipe, store: Path) -> Path:
-    """Create a new run folder in `store`, with the resolved recipe and the environment in it."""
+def new_run(recipe: Recipe, store: Path, only_stage: str | None = None) -> Path:
+    """Create a new run folder in `store`, with the resolved recipe, the environment and, of one stage's run, its name in it."""
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = make_folder(store.absolute()) / f"{recipe.name}-{stamp}-{secrets.token_hex(2)}"
     make_folder(folder)
     write_json(folder / "recipe.json", recipe.to_json())
     write_json(folder / "environment.json", environment())
+    if only_stage is not None:
+        write_json(folder / ONLY_STAGE, {"stage": only_stage})
     return folder
+
+
+def only_stage_of(run: Path) -> str | None:
+    """Return the one stage that a run was begun for; None where it was begun for all of them."""
+    return str(read_json(run / ONLY_STAGE)["stage"]) if (run / ONLY_STAGE).is_file() else None
 
 
 def open_run(name: str, store: Path) -> Path:
