@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +13,11 @@ from hypothesis import strategies as st
 
 from glyphyard.data.augment import to_float
 from glyphyard.data.degrade import additions_needed, degrade, degrade_planes, grey_ssim, noisy
+from glyphyard.data.synth.plate import render_plate
 from glyphyard.recipe.dataset import LowResolutionConfig
+from glyphyard.recipe.load import load_recipe
+
+RECIPES = Path(__file__).parents[2] / "recipes"
 
 HARSH = LowResolutionConfig(scale=2, until_ssim=(0.3, 0.3), noise_std=0.02, jpeg_quality=None, blur_sigma_px=0.0)
 
@@ -92,15 +100,37 @@ def test_area_averages_what_it_shrinks() -> None:
     assert (degrade(images, torch.arange(3), 1, 7, calm).float() - means).abs().max() <= 0.5 + 1e-3
 
 
-def test_noise_is_added_until_ssim_falls_and_no_longer() -> None:
-    grey = to_float(plates(6, channels=1))
-    noise = torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))
-    config, bound = LowResolutionConfig(noise_std=0.04, most_additions=1024), torch.tensor([0.2, 0.3, 0.4, 0.5, 0.6, 0.9])
-    needed = additions_needed(grey, noise, bound, config)
-    assert (grey_ssim(grey, noisy(grey, noise, needed, config.noise_std)) < bound).all()
-    one_less = grey_ssim(grey, noisy(grey, noise, needed - 1, config.noise_std))
-    assert ((one_less >= bound) | (needed == 1)).all()
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_is_added_until_ssim_falls_and_no_longer(channels: int) -> None:
+    images = to_float(plates(6, channels))
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    config, bound = LowResolutionConfig(), torch.tensor([0.1, 0.2, 0.3, 0.4, 0.6, 0.9])
+
+    def alike(additions: torch.Tensor) -> torch.Tensor:
+        made = noisy(images, noise, additions, config.noise_std)
+        return grey_ssim(images.mean(1, keepdim=True), made.mean(1, keepdim=True))
+
+    needed = additions_needed(images, noise, bound, config)
+    assert (alike(needed) < bound).all()
+    assert ((alike(needed - 1) >= bound) | (needed == 1)).all()
     assert needed[0] > needed[-1] > 1
+
+
+def test_a_bound_that_is_not_met_within_the_most_additions_leaves_it_at_those() -> None:
+    images = to_float(plates(4))
+    noise, few = torch.randn(images.shape), LowResolutionConfig(most_additions=3)
+    assert (additions_needed(images, noise, torch.full((4,), 0.1), few) == 3).all()
+
+
+def test_drawn_plates_reach_the_bound_of_the_recipe_of_the_seed() -> None:
+    recipe = load_recipe(RECIPES / "lpsr_progressive.yaml")
+    config, image = recipe.dataset.low_resolution, recipe.dataset.image
+    assert config is not None
+    drawn = [render_plate(7, i, "brazil", difficulty=0.3).image_bgr for i in range(12)]
+    images = to_float(torch.from_numpy(np.stack([cv2.resize(each, (image.width, image.height)) for each in drawn])))
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    needed = additions_needed(images, noise, torch.full((12,), config.until_ssim[1]), config)
+    assert (needed < config.most_additions).all()
 
 
 def test_one_to_one_adds_no_noise() -> None:

@@ -109,6 +109,12 @@ def read_json(path: Path) -> Any:
         raise BadInput(str(path), f"expected a JSON file, found none that can be read ({error})") from error
 
 
+def is_pickled(path: Path) -> bool:
+    """Say whether a file begins as torch's weight files do, new (a ZIP archive) or old (a pickle)."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+
+
 def sha256_bytes(data: bytes) -> str:
     """Return the hexadecimal SHA-256 of `data`."""
     return hashlib.sha256(data).hexdigest()

@@ -82,20 +82,22 @@ def _degraded(
 
 def _until_unlike(images: Tensor, noise: Tensor, bound_B: Tensor, config: LowResolutionConfig) -> Tensor:
     """Add noise until each image's SSIM with what it was, both in grey, is below its bound."""
-    additions = additions_needed(images.mean(1, keepdim=True), noise.mean(1, keepdim=True), bound_B, config)
+    additions = additions_needed(images, noise, bound_B, config)
     return noisy(images, noise, torch.where(bound_B < 1, additions, torch.zeros_like(additions)), config.noise_std)
 
 
-def additions_needed(grey: Tensor, noise: Tensor, bound_B: Tensor, config: LowResolutionConfig) -> Tensor:
-    """Return the least number of additions (B,), at most `most_additions`, that brings each (B,1,H,W) image below its bound.
+def additions_needed(images: Tensor, noise: Tensor, bound_B: Tensor, config: LowResolutionConfig) -> Tensor:
+    """Return the least number of additions (B,), at most `most_additions`, that brings each (B,C,H,W) image below its bound.
 
     k additions of independent noise are one of √k times the deviation, and SSIM falls with k: so k is found by bisection.
     """
-    few = torch.ones(len(grey), device=grey.device)
+    grey, few = images.mean(1, keepdim=True), torch.ones(len(images), device=images.device)
     many = torch.full_like(few, config.most_additions)
     while bool((few < many).any()):
         middle = ((few + many) / 2).floor()
-        enough = grey_ssim(grey, noisy(grey, noise, middle, config.noise_std)) < bound_B
+        # Of what is made: colours are cut off at black and white before they are grey, which takes some of the noise away.
+        made = noisy(images, noise, middle, config.noise_std).mean(1, keepdim=True)
+        enough = grey_ssim(grey, made) < bound_B
         few, many = torch.where(enough, few, (middle + 1).minimum(many)), torch.where(enough, middle, many)
     return many
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from glyphyard.core.alphabet import Alphabet
 from glyphyard.core.errors import BadInput
+from glyphyard.core.files import is_pickled
 from glyphyard.nn.attention import Vit
 from glyphyard.nn.parseq import Parseq
 from glyphyard.recipe.model import RELEASED
@@ -27,7 +28,6 @@ CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!\"#
 IMAGE = (32, 128)  # height and width that the releases were trained on, in pixels
 START_ROW, PADDING_ROW = len(CHARACTERS) + 1, len(CHARACTERS) + 2  # after the END (0) and the characters (from 1)
 ROWS = {"head.weight": START_ROW, "head.bias": START_ROW, "tokens.weight": PADDING_ROW + 1}  # of what has one for each character
-ARCHIVE, PICKLE = b"PK\x03\x04", b"\x80"  # what a weight file begins with, new or old
 
 # Their name → ours, as patterns; what is in none of them is refused.
 NAMES = (
@@ -92,7 +92,7 @@ def read_released(which: str) -> tuple[dict[str, Tensor], str]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # an unpickler that is fed any bytes may raise anything
-        if isinstance(error, pickle.UnpicklingError) and _begins(path, ARCHIVE, PICKLE):
+        if isinstance(error, pickle.UnpicklingError) and is_pickled(path):
             raise BadInput(where, "holds more than weights and was not loaded", "use the released file") from error
         raise BadInput(where, f"is no weight file, or was cut short ({type(error).__name__})", again) from error
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
@@ -104,11 +104,6 @@ def read_released(which: str) -> tuple[dict[str, Tensor], str]:
         problem = f"{strange[0]}: expected dense floating point numbers, found {found.dtype}, {found.layout}, on {found.device}"
         raise BadInput(where, problem, "use the released file")
     return tensors, where
-
-
-def _begins(path: Path, *heads: bytes) -> bool:
-    with path.open("rb") as file:
-        return file.read(max(map(len, heads))).startswith(heads)
 
 
 def _downloaded(which: str) -> Path:

@@ -33,7 +33,7 @@ def start_overrides(mode: str | None, origin: str | None, store: Path) -> tuple[
     path = Path(origin).absolute() if origin.endswith(".pt") else _of_run(open_run(origin, store), mode)
     if not path.is_file():
         raise BadInput(
-            str(path), "there is no such checkpoint", "give a run that has trained, or the path of a best.pt or last.pt"
+            str(path), "[GY064] there is no such checkpoint", "give a run that has trained, or the path of a best.pt or last.pt"
         )
     return f"stages.0.start={mode}", f"stages.0.init={json.dumps(str(path), ensure_ascii=False)}"
 
@@ -68,7 +68,7 @@ def check_parent(run: Run, index: int) -> None:
     own = stage.init == "previous"
     if before is None or (before.is_file() and (not own or before.with_name(CHECKPOINT).is_file())):
         return
-    what = "that stage was cut off" if before.is_file() else f"there is no {before}"
+    what = "that stage was cut off" if before.is_file() else f"there is no file {before}"
     came = f"stage {run.recipe.stages[index - 1].name}" if own else stage.init
     remedy = f"train that stage to its end, or begin a new run of the recipe with --set stages.{stage.name}.init=FILE.pt"
     raise BadInput(f"stage `{stage.name}`", f"[GY064] it starts from {came}, and {what}", remedy)

@@ -23,6 +23,8 @@ from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.recipe.suite import SHARES_OF_SAMPLES
 
+RESIDENT = "resident"
+LOOKED_AT = 16  # rows of each rendered source
 STEPS = "prepare, {stages}, export, evaluate, gate, register, report"
 
 
@@ -66,7 +68,8 @@ def plan_of(recipe: Recipe, store: Path) -> Plan:
 
         return plan_of_pages(recipe, store)
     capacity = recipe.model.capacity(recipe.dataset.image.width)
-    audit = audit_labels(recipe.dataset, capacity, synthetic_limit=0)
+    # Rendered rows can be wrong in nothing but their layout.
+    audit = audit_labels(recipe.dataset, capacity, synthetic_limit=0 if capacity.layout == "none" else LOOKED_AT)
     prepared = find_prepared(recipe.dataset, capacity, store)
     rows = _exact_rows(prepared) if prepared else _expected_rows(recipe, audit)
     stages = [stage_plan(stage, rows["train"]) for stage in recipe.stages]
@@ -175,7 +178,7 @@ def resources_of(recipe: Recipe, rows: dict[str, int], store: Path) -> dict[str,
         "gpus_asked": runtime.workers * runtime.gpus_per_worker,
         "memory_gb_here": round(_memory_bytes() / 1e9, 1),
         "resident_mb_per_worker": round(resident / 1e6, 1),
-        "ingest": "resident" if resident <= runtime.resident_budget_mb * 2**20 else "streamed from disk each epoch",
+        "ingest": RESIDENT if resident <= runtime.resident_budget_mb * 2**20 else "streamed from disk each epoch",
         "disk_free_gb": round(shutil.disk_usage(place).free / 1e9, 1),
     }
 
@@ -237,6 +240,12 @@ def warnings_of(recipe: Recipe, rows: dict[str, int], resources: dict[str, Any])
             if asked > here:
                 told = ": the run would stop" if would_stop else ""
                 found.append(f"asks for {asked:g} {kind.upper()}, this machine has {here}{told}")
+    if resources["ingest"] != RESIDENT:
+        found += [
+            f"stage {s.name}: hard_mining wants the training rows in memory, they are more than runtime.resident_budget_mb: the run would stop"
+            for s in recipe.stages
+            if s.hard_mining
+        ]
     found += [
         f"stage {s.name}: batch_size {s.batch_size} is more than the {rows['train']} training rows"
         for s in recipe.stages

@@ -92,6 +92,10 @@ def prepare_step(run: Run, trains: bool = False) -> Step:
             say=run.say,
             progress=_telling(run.say),
         )
+        if any(stage.hard_mining for stage in recipe.stages):
+            from glyphyard.training.ingest import check_mining
+
+            check_mining(recipe, folder)
         write_json(run.folder / "dataset.json", {"folder": f"../{folder.relative_to(run.store)}"})
         manifest = DatasetManifest.read(folder / "manifest.json")
         rows = ", ".join(f"{split} {record.rows}" for split, record in manifest.splits.items())

@@ -172,7 +172,9 @@ class LowResolutionConfig(Strict):
         (0.1, 0.1), description="Noise is added until SSIM is below a bound drawn from this range; [1, 1] adds none."
     )
     noise_std: float = Field(0.04, gt=0, le=1, description="Standard deviation of one addition, of the full range.")
-    most_additions: int = Field(256, ge=1, le=1024, description="Additions after which a crop is left as it is.")
+    most_additions: int = Field(
+        4096, ge=1, le=16384, description="Additions after which a crop is left as it is; fewer keep noise from wiping it out."
+    )
     blur_sigma_px: float = Field(1.0, ge=0, le=8, description="Widest blur, in pixels of the high-resolution side.")
     jpeg_quality: Annotated[tuple[int, int], Field(strict=False)] | None = Field(
         (40, 95), description="Range of the JPEG quality of the small image; null stores it whole."

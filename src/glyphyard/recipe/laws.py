@@ -153,7 +153,11 @@ def first_stage_has_no_previous(recipe: Recipe) -> Iterator[Breach]:
     """GY010: the first stage that says `previous` starts from scratch; a checkpoint must be there."""
     for i, stage in enumerate(recipe.stages):
         if stage.init not in ("previous", "scratch") and not stage.init.endswith(".pt"):
-            yield Breach(("stages", i, "init"), f"expected previous, scratch or a .pt file, found {stage.init!r}", "")
+            yield Breach(
+                ("stages", i, "init"),
+                f"expected previous, scratch or a .pt file, found {stage.init!r}",
+                "give the path of a best.pt or last.pt",
+            )
 
 
 def suite_equivalences_cover_training(recipe: Recipe) -> Iterator[Breach]:

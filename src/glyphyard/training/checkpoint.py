@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import atomic_path, writing
+from glyphyard.core.files import atomic_path, is_pickled, writing
 
 SCHEMA = 1
 DELETE_LAST = "delete it: the stage is trained anew"  # what is left to do with a last.pt that cannot be read
@@ -39,7 +39,9 @@ def load_state(path: Path, remedy: str = "use another one") -> State:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise BadInput(str(path), "holds more than weights and was not loaded", remedy) from error
+        if is_pickled(path):
+            raise BadInput(str(path), "holds more than weights and was not loaded", remedy) from error
+        raise BadInput(str(path), "is not a checkpoint, or was cut short", remedy) from error
     except Exception as error:  # an unpickler that is fed any bytes may raise anything
         raise BadInput(str(path), f"is not a checkpoint, or was cut short ({type(error).__name__})", remedy) from error
     if not isinstance(state, dict) or state.get("schema") != SCHEMA:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -16,6 +17,7 @@ from glyphyard.core.records import DatasetManifest
 from glyphyard.data.hard_examples import CurriculumSampler, HardExampleMiner
 from glyphyard.data.resident import ResidentSplit, load_resident, split_record
 from glyphyard.data.sampling import epoch_indices, steps_per_epoch
+from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.base import Rows, Task
 from glyphyard.training.job import StageJob
 from glyphyard.training.ranks import Ranks
@@ -109,9 +111,7 @@ class StreamedIngest:
     def __init__(self, job: StageJob, task: Task, ranks: Ranks, fingerprint: str) -> None:
         from glyphyard.data.stream import StreamedSplit
 
-        if job.stage.hard_mining:
-            problem = "hard mining needs the training rows in memory, and they are more than `runtime.resident_budget_mb`"
-            raise BadInput(f"stage `{job.stage.name}`: hard_mining", problem, "raise the budget, or use more workers")
+        check_mining(job.recipe, job.dataset)
         self.miner: HardExampleMiner | None = None
         self.fingerprint, self.task, self.device = fingerprint, task, ranks.device
         batch = job.stage.batch_size // ranks.world
@@ -137,11 +137,25 @@ class StreamedIngest:
 def open_ingest(job: StageJob, task: Task, ranks: Ranks) -> Ingest:
     """Return this rank's share of a prepared dataset: resident where it fits the recipe's budget, streamed otherwise."""
     fingerprint = DatasetManifest.read(job.dataset / "manifest.json").fingerprint
-    record, shape = split_record(job.dataset, "train")
-    if record.rows * math.prod(shape) / ranks.world > job.recipe.runtime.resident_budget_mb * 2**20:
+    if not fits_in_memory(job.recipe, job.dataset):
         return StreamedIngest(job, task, ranks, fingerprint)
     train, validation = (load_resident(job.dataset, split, ranks.rank, ranks.world) for split in ("train", "validation"))
     return ResidentIngest(job, task, ranks, fingerprint, train, validation)
+
+
+def fits_in_memory(recipe: Recipe, dataset: Path) -> bool:
+    """Say whether a worker's share of the training rows is within the recipe's budget."""
+    record, shape = split_record(dataset, "train")
+    return record.rows * math.prod(shape) / recipe.runtime.workers <= recipe.runtime.resident_budget_mb * 2**20
+
+
+def check_mining(recipe: Recipe, dataset: Path) -> None:
+    """Raise `BadInput` where a stage mines rows that would be streamed: before the first stage trains, not after the fourth."""
+    mining = [stage.name for stage in recipe.stages if stage.hard_mining]
+    if mining and not fits_in_memory(recipe, dataset):
+        budget = recipe.runtime.resident_budget_mb
+        problem = f"it wants the training rows in memory, and they are more than the runtime.resident_budget_mb of {budget:g}"
+        raise BadInput(f"stage `{mining[0]}`: hard_mining", problem, "raise the budget, or use more workers")
 
 
 def order_seed(job: StageJob) -> int:

@@ -34,7 +34,7 @@ def pair_up(rows: Rows, recipe: Recipe, dice: Generator | None) -> Pairs:
     A row's low side is its own where the data has one, else the degraded high side: by id, epoch and the recipe's seed.
     """
     start = dice.get_state() if dice is not None else None
-    high = to_float(rows.images) if dice is None else augment(rows.images, recipe.augmentation, dice)
+    high = to_float(rows.images) if dice is None else augment(rows.images, _geometry_and_light(recipe), dice)
 
     def make_low() -> Tensor:
         given = rows.targets.get("low")
@@ -62,5 +62,5 @@ def _made(high: Tensor, rows: Rows, recipe: Recipe) -> Tensor:
 
 
 def _geometry_and_light(recipe: Recipe) -> AugmentationConfig:
-    # A low side is bad enough as it came.
+    # A low side is bad enough as it came, and the high side is what a generator learns to make.
     return recipe.augmentation.model_copy(update={"blur_sigma_px": 0.0, "noise_std": 0.0, "downscale": 0.0})
