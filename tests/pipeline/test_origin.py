@@ -48,7 +48,7 @@ def test_a_file_is_taken_as_it_is_and_scratch_takes_none(store: Path) -> None:
         ("resume", None, "--from"),
         ("scratch", "run-1", "--from"),
         ("resume", "nowhere", "no such run"),
-        ("finetune", "/nowhere/best.pt", "no such checkpoint"),
+        ("finetune", "/nowhere/best.pt", "GY064.*no such checkpoint"),
     ],
 )
 def test_what_cannot_be_started_from_is_said(store: Path, mode: str, origin: str | None, words: str) -> None:

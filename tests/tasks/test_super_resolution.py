@@ -136,6 +136,15 @@ def test_both_sides_of_a_pair_change_colour_alike_whatever_else_is_drawn() -> No
     assert not torch.allclose(means[1], to_float(high).mean((2, 3)), atol=0.02)
 
 
+def test_the_high_side_is_neither_blurred_nor_noisy_whatever_the_recipe_says() -> None:
+    recipe = restoring_recipe(
+        augmentation={"rotate_deg": 0, "brightness": 0, "contrast": 0, "blur_sigma_px": 3, "noise_std": 0.3, "downscale": 0.5}
+    )
+    high = torch.randint(0, 256, (2, 16, 48, 3), dtype=torch.uint8)
+    pair = pair_up(Rows(high, ["A", "B"], torch.tensor([1, 2]), {}, epoch=3), recipe, torch.Generator().manual_seed(5))
+    assert torch.equal(pair.images, to_float(high))
+
+
 def test_a_text_that_the_layout_cannot_hold_is_refused() -> None:
     generator = {"scale": 2, **GENERATOR, "pyramid": {"layout": "mercosur"}}
     task = task_of(restoring_recipe(model={"generator": generator, "recogniser": RECOGNISER}))

@@ -10,15 +10,21 @@ import torch
 import torch.multiprocessing as mp
 from learnable import Stop, same_weights
 from restoring import STAGES, prepared, restoring_recipe, untrained
+from rich.console import Console
 from two_restorers import WORLD, worker
 
 from glyphyard.core.errors import BadInput
 from glyphyard.data.resident import load_resident
+from glyphyard.pipeline.plan import plan_of
+from glyphyard.pipeline.run import Run
+from glyphyard.pipeline.steps import execute
+from glyphyard.pipeline.store import new_run
+from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import GuardConfig
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.tasks.readers.lcofl import LEAST_SHARE
 from glyphyard.training.checkpoint import load_state
-from glyphyard.training.ingest import ResidentIngest, StreamedIngest, open_ingest
+from glyphyard.training.ingest import ResidentIngest, check_mining, open_ingest
 from glyphyard.training.job import StageJob
 from glyphyard.training.learner import Learner
 from glyphyard.training.loop import Loop, train_stage
@@ -157,10 +163,30 @@ def test_validation_of_several_draws_is_the_mean_over_other_noise() -> None:
     assert len({each["psnr"] for each in single}) == 3
 
 
+def streamed(recipe: Recipe) -> Recipe:
+    """Return the recipe with room for no row at all."""
+    return recipe.model_copy(update={"runtime": recipe.runtime.model_copy(update={"resident_budget_mb": 0})})
+
+
 def test_hard_mining_asks_for_rows_in_memory() -> None:
-    recipe = restoring_recipe(HARD)
+    recipe = streamed(restoring_recipe())
+    mining = len(recipe.stages) - 1
     with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):
-        StreamedIngest(StageJob(recipe, 0, prepared(), Path("unused")), task_of(recipe), SingleRank(), "x")
+        open_ingest(StageJob(recipe, mining, prepared(), Path("unused")), task_of(recipe), SingleRank())
+    with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):
+        check_mining(recipe, prepared())  # for the stages before it, too
+    check_mining(restoring_recipe(), prepared())
+    check_mining(streamed(restoring_recipe(STAGES[:-1])), prepared())
+
+
+def test_a_run_that_could_not_mine_ends_before_it_trains(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    recipe = streamed(restoring_recipe(runtime={"launcher": "in_process"}))
+    with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):
+        execute(Run(recipe, new_run(recipe, store), store, Console(quiet=True)))
+    assert not list(store.glob("*/stages/*"))
+    assert any("hard_mining" in line for line in plan_of(recipe, store).warnings)
+    assert not any("hard_mining" in line for line in plan_of(restoring_recipe(), store).warnings)
 
 
 def test_a_guard_may_compare_with_the_stages_best() -> None:
