@@ -24,7 +24,7 @@ from glyphyard.recipe.stage import GuardConfig
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.tasks.readers.lcofl import LEAST_SHARE
 from glyphyard.training.checkpoint import load_state
-from glyphyard.training.ingest import ResidentIngest, check_mining, open_ingest
+from glyphyard.training.ingest import ResidentIngest, StreamedIngest, check_mining, open_ingest
 from glyphyard.training.job import StageJob
 from glyphyard.training.learner import Learner
 from glyphyard.training.loop import Loop, train_stage
@@ -174,9 +174,11 @@ def test_hard_mining_asks_for_rows_in_memory() -> None:
     with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):
         open_ingest(StageJob(recipe, mining, prepared(), Path("unused")), task_of(recipe), SingleRank())
     with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):
-        check_mining(recipe, prepared())  # for the stages before it, too
-    check_mining(restoring_recipe(), prepared())
-    check_mining(streamed(restoring_recipe(STAGES[:-1])), prepared())
+        check_mining(recipe, prepared(), recipe.stages)
+    check_mining(restoring_recipe(), prepared(), recipe.stages)
+    check_mining(recipe, prepared(), recipe.stages[:-1])
+    warmup = StreamedIngest(StageJob(recipe, 1, prepared(), Path("unused")), task_of(recipe), SingleRank(), "x")
+    assert warmup.miner is None, "another stage's mining is no matter of this one's"
 
 
 def test_a_run_that_could_not_mine_ends_before_it_trains(tmp_path: Path) -> None:
@@ -185,6 +187,7 @@ def test_a_run_that_could_not_mine_ends_before_it_trains(tmp_path: Path) -> None
     with pytest.raises(BadInput, match=r"hard_mining.*resident_budget_mb"):
         execute(Run(recipe, new_run(recipe, store), store, Console(quiet=True)))
     assert not list(store.glob("*/stages/*"))
+    assert execute(Run(recipe, new_run(recipe, store), store, Console(quiet=True)), until="prepare") is None
     assert any("hard_mining" in line for line in plan_of(recipe, store).warnings)
     assert not any("hard_mining" in line for line in plan_of(restoring_recipe(), store).warnings)
 

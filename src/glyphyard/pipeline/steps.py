@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from glyphyard.pipeline.plan import STEPS
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.step import Step, perform
 from glyphyard.recipe.recipe import Recipe, without_places
+from glyphyard.recipe.stage import StageConfig
 from glyphyard.training.job import BEST, CHECKPOINT, LAST, StageJob
 
 TOLD_SHARES = 5  # how often a long preparation says where it is
@@ -59,10 +60,12 @@ def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) 
     """Return the run's steps in order; those after `until` are there, too."""
     check_steps(run.recipe, until, only_stage)
     stages = [i for i, stage in enumerate(run.recipe.stages) if only_stage in (None, stage.name)]
-    if until != "prepare":
+    last = next((n for n, i in enumerate(stages) if until == f"train-{run.recipe.stages[i].name}"), len(stages) - 1)
+    trained = [run.recipe.stages[i] for i in stages[: last + 1]] if until != "prepare" else []
+    if trained:
         check_parent(run, stages[0])  # the others' are made on the way
     return [
-        prepare_step(run, trains=until != "prepare"),
+        prepare_step(run, trained),
         *(train_step(run, i) for i in stages),
         export_step(run),
         evaluate_step(run),
@@ -72,8 +75,8 @@ def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) 
     ]
 
 
-def prepare_step(run: Run, trains: bool = False) -> Step:
-    """Recipe → DatasetManifest; where this run `trains` afterwards, there has to be room for its workers."""
+def prepare_step(run: Run, trained: Sequence[StageConfig] = ()) -> Step:
+    """Recipe → DatasetManifest; for the stages that are `trained` afterwards there has to be room: workers, and rows to mine."""
     from glyphyard.data.catalogue import preparer_of
 
     recipe, preparer = run.recipe, preparer_of(run.recipe.task)
@@ -81,7 +84,7 @@ def prepare_step(run: Run, trains: bool = False) -> Step:
 
     def work() -> str:
         run.connect()
-        if trains and run.launch is None:
+        if trained and run.launch is None:
             run.check_room()
         folder = preparer.prepare(
             recipe.dataset,
@@ -92,10 +95,10 @@ def prepare_step(run: Run, trains: bool = False) -> Step:
             say=run.say,
             progress=_telling(run.say),
         )
-        if any(stage.hard_mining for stage in recipe.stages):
+        if any(stage.hard_mining for stage in trained):
             from glyphyard.training.ingest import check_mining
 
-            check_mining(recipe, folder)
+            check_mining(recipe, folder, trained)
         write_json(run.folder / "dataset.json", {"folder": f"../{folder.relative_to(run.store)}"})
         manifest = DatasetManifest.read(folder / "manifest.json")
         rows = ", ".join(f"{split} {record.rows}" for split, record in manifest.splits.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from glyphyard.data.hard_examples import CurriculumSampler, HardExampleMiner
 from glyphyard.data.resident import ResidentSplit, load_resident, split_record
 from glyphyard.data.sampling import epoch_indices, steps_per_epoch
 from glyphyard.recipe.recipe import Recipe
+from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Rows, Task
 from glyphyard.training.job import StageJob
 from glyphyard.training.ranks import Ranks
@@ -111,7 +112,7 @@ class StreamedIngest:
     def __init__(self, job: StageJob, task: Task, ranks: Ranks, fingerprint: str) -> None:
         from glyphyard.data.stream import StreamedSplit
 
-        check_mining(job.recipe, job.dataset)
+        check_mining(job.recipe, job.dataset, [job.stage])
         self.miner: HardExampleMiner | None = None
         self.fingerprint, self.task, self.device = fingerprint, task, ranks.device
         batch = job.stage.batch_size // ranks.world
@@ -149,9 +150,9 @@ def fits_in_memory(recipe: Recipe, dataset: Path) -> bool:
     return record.rows * math.prod(shape) / recipe.runtime.workers <= recipe.runtime.resident_budget_mb * 2**20
 
 
-def check_mining(recipe: Recipe, dataset: Path) -> None:
-    """Raise `BadInput` where a stage mines rows that would be streamed: before the first stage trains, not after the fourth."""
-    mining = [stage.name for stage in recipe.stages if stage.hard_mining]
+def check_mining(recipe: Recipe, dataset: Path, stages: Sequence[StageConfig]) -> None:
+    """Raise `BadInput` where one of `stages` mines rows that would be streamed: before the first trains, not after the fourth."""
+    mining = [stage.name for stage in stages if stage.hard_mining]
     if mining and not fits_in_memory(recipe, dataset):
         budget = recipe.runtime.resident_budget_mb
         problem = f"it wants the training rows in memory, and they are more than the runtime.resident_budget_mb of {budget:g}"
