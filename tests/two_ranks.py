@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from learnable import FromMemory, Stop, StopAfter, crops, same_weights, tiny_recipe, train
 
+from glyphyard.training import loop
 from glyphyard.training.loop import Loop
 from glyphyard.training.ranks import TorchRanks
 
@@ -33,6 +34,13 @@ def worker(rank: int, folder: Path) -> None:
     weights = spy_on_weights()
     train(folder / "cut", recipe, data, ranks=ranks)
     assert all(same_weights(weights[0], other) for other in ranks.gather(weights[0]))
+    loop.CHECK_EVERY_STEPS = 2
+    with pytest.raises(Stop):  # the state on disk is of the fourth of six steps
+        train(folder / "within", recipe, data, ranks=ranks, watch=StopAfter(2), checkpoint_every_s=0.0)
+    ranks.barrier()
+    train(folder / "within", recipe, data, ranks=ranks)
+    few = FromMemory(crops(41), crops(1, seed=1))  # nothing to validate for the second rank
+    train(folder / "few", tiny_recipe([{"epochs": 1}]), few, ranks=ranks)
     dist.destroy_process_group()
 
 

@@ -145,3 +145,22 @@ def test_a_source_of_the_hardest_rows_waits_until_one_of_them_is_let_in() -> Non
     first, last = sampler.weights(0.0), sampler.weights(1.0)
     assert float(first[90:].sum()) == 0
     assert float(last[90:].sum()) == pytest.approx(0.5)
+
+
+@given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=2, max_size=40), st.floats(0.0, 1.0))
+def test_equally_hard_rows_come_in_together_whatever_their_index(misread: list[float], done: float) -> None:
+    ids = torch.arange(len(misread))
+    m = HardExampleMiner(ids, CONFIG)
+    m.note(ids, torch.tensor(misread))
+    m.end_epoch(2)
+    weights = CurriculumSampler(m, ids).weights(done)
+    assert all(len({float(w) for w, d in zip(weights, misread, strict=True) if d == hard}) == 1 for hard in misread)
+    assert int((weights > 0).sum()) >= max(1, round(CONFIG.start_share * len(misread)))
+
+
+def test_a_source_whose_rows_are_as_hard_as_the_others_keeps_its_share_from_the_start() -> None:
+    m = HardExampleMiner(torch.arange(200), CONFIG)
+    m.note(torch.arange(200), torch.zeros(200))
+    m.end_epoch(2)
+    weights = CurriculumSampler(m, torch.arange(200), ["real"] * 100 + ["drawn"] * 100, {"real": 0.5, "drawn": 0.5}).weights(0.0)
+    assert float(weights[100:].sum()) == pytest.approx(0.5)  # type: ignore[index]

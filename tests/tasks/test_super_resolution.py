@@ -89,6 +89,37 @@ def test_the_loss_of_a_validation_weighs_what_is_read_as_training_does(name: str
     assert found[2] - found[0] == pytest.approx(3 * (found[1] - found[0]), rel=1e-4)
 
 
+def test_the_loss_of_a_validation_knows_nothing_of_the_one_before() -> None:
+    task, parts, stage = made("lcofl")
+    batch, books = task.example_batch(3), parts["confusion"]
+    found = []
+    for psnr_db in (30.0, 5.0):  # above and far below the floor
+        books.take(torch.zeros(task.alphabet.num_classes, task.alphabet.num_classes), psnr_db)
+        found.append((task.measure(parts.eval(), batch, stage), task.loss(parts, batch, stage)["lcofl"]))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[1][1] < found[0][1]  # training alone turns to the picture
+
+
+@pytest.mark.parametrize(("form", "mining"), [("differentiable", {"reweight_interval": 1}), ("official", None)])
+def test_a_recogniser_that_learns_is_looked_at_without_learning_from_that(form: str, mining: dict | None) -> None:
+    network = {"network": "crnn", "channels": [4, 6, 8, 10], "blocks": [1, 1, 1, 1], "features": 16, "hidden": 16, "dropout": 0.2}
+    recipe = restoring_recipe(model={"generator": {"scale": 2, **GENERATOR}, "recogniser": network, "lcofl": {"form": form}})
+    task = task_of(recipe)
+    stage = recipe.stages[STAGE["finetune"]].model_copy(update={"losses": (LossTerm(term="l1"), LossTerm(term="lcofl"))})
+    mined = stage.model_copy(update={"hard_mining": recipe.stages[STAGE["hard_mining"]].hard_mining}) if mining else stage
+    plain = stage if mining else stage.model_copy(update={"losses": (LossTerm(term="l1"),)})
+    batch = task.example_batch(4)
+    seen = []
+    for each in (plain, mined):
+        torch.manual_seed(0)
+        parts = task.build()
+        set_modes(parts, choose_parts(parts, each))
+        task.loss(parts, batch, each)
+        assert parts["recogniser"].training
+        seen.append({name: value.clone() for name, value in parts["recogniser"].named_buffers()})
+    assert all(torch.equal(seen[0][name], value) for name, value in seen[1].items())
+
+
 def test_the_confusion_is_taken_once_and_only_where_pictures_are_made() -> None:
     task, parts, stage = made("lcofl")
     classes = task.alphabet.num_classes

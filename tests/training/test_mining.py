@@ -204,7 +204,8 @@ def test_a_guard_may_compare_with_the_stages_best() -> None:
     floor, other = GuardConfig(metric="word_acc", min=0.9, action="rollback"), GuardConfig(metric="cer", max=0.3, action="fail")
     better, worse = {"word_acc": 0.5, "cer": 0.4}, {"word_acc": 0.4, "cer": 0.4}
     assert crossed((floor, other), better, worse, names) == (other, "cer 0.4 is above 0.3")  # going back would win nothing
-    assert crossed((floor, other), worse, better, names)[0] is floor  # type: ignore[index]
+    assert crossed((floor, other), worse, better, names)[0] is other  # type: ignore[index]
+    assert crossed((floor,), worse, better, names)[0] is floor  # type: ignore[index]
     lower = GuardConfig(metric="cer", worse_by=0.05)
     assert crossed((lower,), {"cer": 0.2}, {"cer": 0.1}, names) is not None
     assert crossed((lower,), {"cer": 0.01}, {"cer": 0.1}, names) is None

@@ -10,13 +10,23 @@ from two_ranks import RECIPE_STAGES, WORLD, worker
 from glyphyard.core.errors import BadInput
 from glyphyard.training.checkpoint import load_state
 from glyphyard.training.ranks import SingleRank
+from glyphyard.training.watch import EpochRow
+
+
+def measured(row: EpochRow) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name not in ("stage", "crops_per_s", "seconds")}
 
 
 def test_two_workers_learn_the_same_weights_and_go_on_where_they_stopped(tmp_path: Path) -> None:
     mp.spawn(worker, (tmp_path,), nprocs=WORLD)
-    whole, cut = (load_state(tmp_path / name / "stage" / "last.pt") for name in ("whole", "cut"))
-    assert same_weights(whole["parts"], cut["parts"])
-    assert same_weights(whole["ema"], cut["ema"])
+    whole, cut, within = (load_state(tmp_path / name / "stage" / "last.pt") for name in ("whole", "cut", "within"))
+    for other in (cut, within):
+        assert same_weights(whole["parts"], other["parts"])
+        assert same_weights(whole["ema"], other["ema"])
+    # What was learnt before the kill counts once, and of both ranks.
+    for row, other in zip(*(epochs_of(tmp_path / name) for name in ("whole", "within")), strict=True):
+        assert measured(row) == pytest.approx(measured(other), rel=1e-12)
+    assert len(epochs_of(tmp_path / "few")) == 1
     assert [row["step"] for row in epochs_of(tmp_path / "whole")] == [6, 12, 18]  # 21 rows of the larger share in batches of 4
     assert whole["fingerprints"]["workers"] == WORLD
     with pytest.raises(BadInput, match="workers: it has 2, this run 1"):

@@ -59,6 +59,16 @@ def test_guards(bounds: dict[str, float], value: float, hit: bool) -> None:
     assert (crossed((GuardConfig(metric="cer", **bounds),), {"cer": value}) is not None) == hit
 
 
+def test_the_gravest_guard_that_is_crossed_counts_wherever_it_stands() -> None:
+    back = GuardConfig(metric="exact_match", min=0.5, action="rollback")
+    end = GuardConfig(metric="exact_match", min=0.3, action="stop")
+    fail = GuardConfig(metric="exact_match", min=0.1, action="fail")
+    for value, action in ((0.4, "rollback"), (0.2, "stop"), (0.05, "fail")):
+        found = crossed((back, end, fail), {"exact_match": value}, {"exact_match": 0.6}, NAMES)
+        assert found is not None
+        assert found[0].action == action
+
+
 def test_unknown_metrics_are_refused_before_training() -> None:
     with pytest.raises(BadInput, match="psnr"):
         check_names(stage(guards=[{"metric": "psnr", "min": 1.0}]), NAMES)

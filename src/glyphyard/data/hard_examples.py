@@ -95,9 +95,9 @@ class CurriculumSampler:
         # What was not read counts as average: as easy, it would shut the rows that are known to be hard out.
         config, known = self.miner.config, self.miner.in_use_N.nan_to_num(float(self.miner.in_use_N.nanmean()))
         share = 1.0 if done >= config.full_at else config.start_share + (1 - config.start_share) * done / config.full_at
-        admitted = torch.zeros(len(known), dtype=torch.bool)
-        admitted[known.argsort(stable=True)[: max(1, round(share * len(known)))]] = True
-        weights = torch.where(admitted, (known + LEAST) ** config.difficulty_alpha, 0.0)
+        # By value: of rows that are equally hard none waits for the others, whichever source was named first.
+        hardest = known.sort().values[max(1, round(share * len(known))) - 1]
+        weights = torch.where(known <= hardest, (known + LEAST) ** config.difficulty_alpha, 0.0)
         hopeless = self.miner.in_use_N > config.most_misread
         places = torch.searchsorted(self.miner.ids_N, self.ids_of_rank)
         mine = self._shared(weights[places], hopeless[places])

@@ -64,7 +64,10 @@ class EarlyStopConfig(Strict):
 
 
 class GuardConfig(Strict):
-    """A bound on a validation metric and what to do when it is crossed; `rollback` goes back to the stage's best epoch."""
+    """A bound on a validation metric and what to do when it is crossed; `rollback` goes back to the stage's best epoch.
+
+    Where several are crossed, the gravest counts: fail, then stop, then rollback.
+    """
 
     metric: str
     min: float | None = None

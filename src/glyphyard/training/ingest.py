@@ -165,8 +165,9 @@ def order_seed(job: StageJob) -> int:
 
 
 def in_order(rows: Rows) -> Iterator[Rows]:
-    """Yield all rows in batches, each once."""
-    yield from map(rows.take, torch.arange(len(rows.texts)).split(VALIDATION_BATCH))
+    """Yield all rows in batches, each once; of a rank without rows, nothing."""
+    if rows.texts:
+        yield from map(rows.take, torch.arange(len(rows.texts)).split(VALIDATION_BATCH))
 
 
 def held_out(job: StageJob, task: Task, split: ResidentSplit, device: torch.device) -> list[Rows]:

@@ -25,7 +25,7 @@ from glyphyard.training.selection import check_names, without_nan
 from glyphyard.training.start import state_to_go_on
 from glyphyard.training.watch import TICK_S, EpochRow, FolderWatch, Tick, Watch, Watches
 
-CHECK_EVERY_STEPS = 20  # on a GPU: looking at a number waits for the device
+CHECK_EVERY_STEPS = 20  # looking at a GPU's number waits for it, asking other ranks for them
 
 IngestMaker = Callable[[StageJob, Task, Ranks], Ingest]
 
@@ -97,6 +97,8 @@ class Loop:
         if self.miner is not None and "miner" in state:
             self.miner.restore(state["miner"])
         position = Position.of(state["position"])
+        if self.ranks.rank > 0:  # rank 0 holds the sums of all, see `_pool_sums`
+            position.put_sums()
         if where == self.job.last:
             position.check_best(self.job)
         position.seconds += position.epoch_s  # of the epoch that was cut off
@@ -117,7 +119,7 @@ class Loop:
             for name, value in step.terms.items():
                 terms[name] += value
             self._mine(step)
-            position.step, position.steps = position.step + 1, position.steps + 1
+            position.step, position.steps, position.summed = position.step + 1, position.steps + 1, position.summed + 1
             position.epoch_s = before_s + time.monotonic() - started
             if self.ranks.device.type == "cpu" or position.step % CHECK_EVERY_STEPS == 0 or self._epoch_is_over():
                 self._check(step.norm, lr)
@@ -163,24 +165,48 @@ class Loop:
         now = time.monotonic()
         if now - self.ticked_s >= TICK_S:
             self.ticked_s = now
-            self.watch.ticked(self._tick("train", lr, (self.position.loss_sum + float(losses)) / self.position.step))
-        if self.ranks.rank == 0 and not self._epoch_is_over() and now - self.saved_s >= self.job.checkpoint_every_s:
+            self.watch.ticked(self._tick("train", lr, self.position.mean_loss(float(losses))))
+        if self._is_time_to_save(now):
             self._take_sums(losses, terms)
-            save_state(self._state(), self.job.last)
+            self._pool_sums()
+            if self.ranks.rank == 0:
+                save_state(self._state(), self.job.last)
             self.saved_s = time.monotonic()
+
+    def _is_time_to_save(self, now: float) -> bool:
+        due = not self._epoch_is_over() and now - self.saved_s >= self.job.checkpoint_every_s
+        if self.ranks.world == 1:
+            return due
+        # All ranks go by rank 0's clock, and ask it seldom: it is a message to everyone.
+        return self.position.step % CHECK_EVERY_STEPS == 0 and self.ranks.gather(due)[0]
+
+    def _sums_of_all(self) -> tuple[int, float, dict[str, float]]:
+        """Return the running epoch's sums over all ranks: steps, losses, terms."""
+        position, names = self.position, self.learner.term_names
+        own = [position.summed, position.loss_sum, *(position.term_sums.get(name, 0.0) for name in names)]
+        count, total, *terms = self.ranks.sum_(torch.tensor(own, dtype=torch.float64)).tolist()
+        return int(count), total, dict(zip(names, terms, strict=True))
+
+    def _pool_sums(self) -> None:
+        """Move all ranks' sums to rank 0, whose state is the one that is saved."""
+        sums = self._sums_of_all()
+        if self.ranks.rank == 0:
+            self.position.put_sums(*sums)
+        else:
+            self.position.put_sums()
 
     def _is_due(self) -> bool:
         return (self.position.epoch + 1) % self.stage.validate_every_epochs == 0 or self.position.steps >= self.length.steps
 
     def _validate(self) -> dict[str, float]:
-        self.watch.ticked(self._tick("validate", None, self.position.loss_sum / max(1, self.position.step)))
+        self.watch.ticked(self._tick("validate", None, self.position.mean_loss()))
         return self.learner.validate(self.ingest)
 
     def _end_epoch(self, metrics: dict[str, float] | None) -> None:
         """Judge the epoch, write it down, keep its state, and decide whether to go on."""
         position, row = self.position, self._row(metrics)
-        position.epoch, position.step, position.loss_sum, position.epoch_s = position.epoch + 1, 0, 0.0, 0.0
-        position.term_sums = {}
+        position.epoch, position.step, position.epoch_s = position.epoch + 1, 0, 0.0
+        position.put_sums()
         if self.miner is not None:
             self.miner.end_epoch(position.epoch)
         if position.steps >= self.length.steps:
@@ -222,9 +248,8 @@ class Loop:
 
     def _row(self, metrics: dict[str, float] | None) -> EpochRow:
         position = self.position
-        own = [position.step, position.loss_sum, *(position.term_sums.get(name, 0.0) for name in self.learner.term_names)]
-        count, total, *terms = self.ranks.sum_(torch.tensor(own, dtype=torch.float64)).tolist()
-        trained = {f"train_{name}": without_nan(t / count) for name, t in zip(self.learner.term_names, terms, strict=True)}
+        count, total, terms = self._sums_of_all()
+        trained = {f"train_{name}": without_nan(value / count) for name, value in terms.items()}
         measured = {name: None if metrics is None else without_nan(metrics[name]) for name in self.metric_names}
         return {
             "stage": self.stage.name,

@@ -37,6 +37,7 @@ class Position:
     epoch: int = 0
     step: int = 0
     steps: int = 0
+    summed: int = 0  # steps of the running epoch that are in the sums; each rank's own count
     loss_sum: float = 0.0  # of the running epoch
     term_sums: dict[str, float] = field(default_factory=dict)  # of the running epoch, by term
     epoch_s: float = 0.0  # training time of the running epoch
@@ -48,7 +49,15 @@ class Position:
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Position:
         """Return the position that a checkpoint keeps."""
-        return cls(**{**kept, "standing": Standing(**kept["standing"])})
+        return cls(**{"summed": kept["step"], **kept, "standing": Standing(**kept["standing"])})
+
+    def put_sums(self, summed: int = 0, loss_sum: float = 0.0, term_sums: Mapping[str, float] | None = None) -> None:
+        """Let the running epoch's sums be these, or none."""
+        self.summed, self.loss_sum, self.term_sums = summed, loss_sum, dict(term_sums or {})
+
+    def mean_loss(self, more: float = 0.0) -> float | None:
+        """Return the running epoch's mean loss, `more` of which is not in the sum yet; None before the first step."""
+        return (self.loss_sum + more) / self.summed if self.summed else None
 
     def lr(self, stage: StageConfig, length: Length) -> float:
         """Return the learning rate of the next step."""

@@ -10,6 +10,8 @@ from glyphyard.core.errors import BadInput
 from glyphyard.recipe.stage import GuardConfig, StageConfig
 from glyphyard.tasks.base import Better
 
+GRAVEST = ("fail", "stop", "rollback")
+
 
 @dataclass
 class Standing:
@@ -54,12 +56,12 @@ def crossed(
     best: Mapping[str, float | None] | None = None,
     names: Mapping[str, Better] | None = None,
 ) -> tuple[GuardConfig, str] | None:
-    """Return the first guard whose bound a validation crossed, with a sentence about it; NaN crosses every bound.
+    """Return the gravest guard whose bound a validation crossed, with a sentence about it; NaN crosses every bound.
 
     `best` are the metrics of the stage's best epoch so far, `names` which way they are good; `worse_by` compares with them. A
     `rollback` to a best epoch that is worse itself would win nothing: that guard is passed over.
     """
-    for guard in guards:
+    for guard in sorted(guards, key=lambda guard: GRAVEST.index(guard.action)):
         known, better = (best or {}).get(guard.metric), (names or {}).get(guard.metric, "higher")
         why = _crossing(guard, metrics[guard.metric], known, better)
         back_is_worse = known is not None and signed(known, better) > signed(metrics[guard.metric], better)

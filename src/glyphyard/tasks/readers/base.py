@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,17 @@ class Read:
     log_probs_TNK: Tensor
     ids_NT: Tensor
     lengths_N: Tensor
+
+
+@contextmanager
+def as_shipped(network: nn.Module) -> Iterator[None]:
+    """Let a network read as what is shipped does, and not learn from it: no dropout, no batch-norm statistics."""
+    learning = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(learning)
 
 
 class Reader(Protocol):

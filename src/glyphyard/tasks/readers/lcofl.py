@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from glyphyard.nn.losses import kinds_of, official_losses, ssim_loss
 from glyphyard.recipe.super_resolution import LcoflConfig
-from glyphyard.tasks.readers.base import Reader
+from glyphyard.tasks.readers.base import Reader, as_shipped
 
 LCOFL_PARTS = ("classification", "layout", "ssim")
 LEAST_SHARE = 0.1  # of the character terms, however bad the picture
@@ -48,6 +48,7 @@ class Lcofl:
 
     @torch.no_grad()
     def _official(self, network: nn.Module, sr_BCHW: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        read = self.reader.read(network, sr_BCHW)
+        with as_shipped(network):
+            read = self.reader.read(network, sr_BCHW)
         kinds = self.kinds.to(sr_BCHW.device)
         return official_losses(read.ids_NT, read.lengths_N, targets["labels"], targets["lengths"], kinds, len(kinds))

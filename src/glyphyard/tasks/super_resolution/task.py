@@ -19,7 +19,7 @@ from glyphyard.recipe.restorer import PICTURE_TERMS, RestorerConfig
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows
 from glyphyard.tasks.readers import reader_of
-from glyphyard.tasks.readers.base import Read
+from glyphyard.tasks.readers.base import Read, as_shipped
 from glyphyard.tasks.readers.lcofl import LCOFL_PARTS, Lcofl
 from glyphyard.tasks.readers.scoring import score
 from glyphyard.tasks.super_resolution.books import Books
@@ -109,14 +109,18 @@ class SuperResolution:
         if not wanted & set(PICTURE_TERMS):
             return terms
         made = parts["generator"](batch.low)
-        terms |= self._pictures(parts, made, batch, wanted)
+        books = parts["confusion"]
+        assert isinstance(books, Books)
+        terms |= self._pictures(parts, made, batch, wanted, books.psnr_db)
         if stage.hard_mining is not None:
-            with torch.no_grad():
+            with torch.no_grad(), as_shipped(parts["recogniser"]):
                 read = self.reader.read(parts["recogniser"], made.detach().clamp(0, 1))
             batch.misread = _misread(read, batch.targets)
         return terms
 
-    def _pictures(self, parts: nn.ModuleDict, made: Tensor, batch: Pairs, wanted: set[str]) -> dict[str, Tensor]:
+    def _pictures(
+        self, parts: nn.ModuleDict, made: Tensor, batch: Pairs, wanted: set[str], psnr_db: float | None = None
+    ) -> dict[str, Tensor]:
         high, books = batch.images, parts["confusion"]
         assert isinstance(books, Books)
         terms = {}
@@ -125,7 +129,7 @@ class SuperResolution:
         if "ssim" in wanted:
             terms["ssim"] = ssim_loss(made, high, self.model.lcofl.ssim_window)
         if "lcofl" in wanted:
-            found = self.lcofl(parts["recogniser"], made, high, batch.targets, books.weights(), books.psnr_db)
+            found = self.lcofl(parts["recogniser"], made, high, batch.targets, books.weights(), psnr_db)
             terms["lcofl"] = found["lcofl"]
             terms |= {f"lcofl_{part}": found[part] for part in LCOFL_PARTS}
         return terms
@@ -154,6 +158,7 @@ class SuperResolution:
             loss = loss * weights.get(self.reader.term_names[0], 1.0)  # the term that the reader validates by
         if _makes_pictures(stage):
             made = parts["generator"](batch.low)
+            # Whole whatever the PSNR: with the share that training takes, a picture that got worse would have the lower loss.
             terms = self._pictures(parts, made, batch, set(weights))
             loss = loss + sum(
                 (value.float() * weights[name] for name, value in terms.items() if name in weights),
