@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from glyphyard.core.files import canonical_json, sha256_bytes, sha256_file, write_json
+from glyphyard.core.files import canonical_json, read_json, sha256_bytes, sha256_file, write_json
 from glyphyard.core.records import CheckpointRecord, DatasetManifest, Figure, Finding, Scorecard, Shard, SplitRecord, Verdict
 from glyphyard.core.text_metrics import count_texts
 from glyphyard.recipe.recipe import Recipe
@@ -50,6 +50,23 @@ def make_run() -> Callable[..., Path]:
 def run(tmp_path: Path) -> Path:
     """A whole run folder."""
     return fake_run(tmp_path, samples=60)
+
+
+@pytest.fixture
+def restorer_run(tmp_path: Path) -> Path:
+    """A run of super-resolution: rows with a small side, and of every other one what was made of it."""
+    run = fake_run(tmp_path / "restored", samples=60)
+    write_json(run / "recipe.json", read_json(run / "recipe.json") | {"task": "super_resolution"})
+    dataset = tmp_path / "restored" / "datasets" / "0123456789abcdef"
+    manifest = read_json(dataset / "manifest.json")
+    write_json(dataset / "manifest.json", manifest | {"low_pixels": manifest["pixels"] | {"height": 16, "width": 64}})
+    shard = pq.read_table(dataset / "test-00000.parquet")
+    small = pa.array([b"\x40" * 16 * 64] * len(shard), pa.binary())
+    pq.write_table(shard.append_column("lr_pixels", small), dataset / "test-00000.parquet")
+    views = dict.fromkeys(("low", "bicubic", "made", "hr"), bytes(cv2.imencode(".png", np.full((32, 128), 96, np.uint8))[1]))
+    strips = [{"id": i, "truth": "ABC123", "psnr": 20.0} | views for i in range(0, 60, 2)]
+    pq.write_table(pa.Table.from_pylist(strips), run / "strips.parquet")
+    return run
 
 
 def fake_run(store: Path, name: str = "florida_crnn-20261120-231500-1a2b", samples: int = 240, outcome: str = "PASS") -> Path:

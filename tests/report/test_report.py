@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from little_disk import little_disk
 from ruamel.yaml import YAML
 
 from glyphyard.core.errors import BadInput
@@ -220,3 +221,13 @@ def test_a_release_is_named(run: Path) -> None:
     }
     write_json(run / "release.json", release)
     assert "version 3" in " ".join(page_of(run).words.split())
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_older_page(run: Path) -> None:
+    before = write_report(run).read_bytes()
+    names = sorted(path.name for path in run.iterdir())
+    with little_disk(10_000), pytest.raises(BadInput, match="cannot be written") as caught:
+        write_report(run)
+    assert caught.value.where == str(run / "report.html")
+    assert (run / "report.html").read_bytes() == before
+    assert sorted(path.name for path in run.iterdir()) == names

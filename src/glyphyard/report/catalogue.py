@@ -22,11 +22,15 @@ class Extra:
 
 @dataclass(frozen=True)
 class Page:
-    """The figures that come first, and further sections; `reads`: whether there are readings, confusions and confidences."""
+    """The figures that come first, and further sections; `reads`: whether there are readings, confusions and confidences.
+
+    `enlarges`: whether a generator enlarges the crops, so that the picture that is read is another than the original.
+    """
 
     headlines: tuple[str, ...]
     extras: tuple[Extra, ...] = ()
     reads: bool = True
+    enlarges: bool = False
 
 
 PAGES: dict[str, Page] = {
@@ -38,6 +42,7 @@ PAGES: dict[str, Page] = {
     "super_resolution": Page(
         ("word_acc", "bicubic_word_acc", "hr_word_acc", "char_acc", "psnr", "ssim", "export_word_acc_cost"),
         (Extra("strips.html.j2", strips_of),),
+        enlarges=True,
     ),
 }
 

@@ -1,9 +1,12 @@
-"""The crops that a report shows: the worst readings and a few right ones, with their pictures as data URIs."""
+"""The crops that a report shows: the worst readings and a few right ones, with their pictures as data URIs.
+
+Where a generator enlarges the crops, the picture that was read is what it made: shown as far as the evaluation kept it.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,13 @@ from glyphyard.core.text_metrics import GAP, align
 
 MOST_WRONG, MOST_RIGHT = 28, 8
 MOST_BYTES = 120_000  # a larger picture is scaled down
+STRIPS = "strips.parquet"
+# What a picture shows where crops are enlarged before they are read: the name under it, and what that means.
+SIDES = {
+    "made": ("super-resolution", "what the generator made of the small crop, as it was read"),
+    "low": ("low resolution", "the small crop itself; what was read is what the generator made of it, kept of a few crops only"),
+    "hr": ("high resolution", "the original, which was not read; the small crop is not there"),
+}
 _MAGIC = ((b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"GIF8", "gif"), (b"BM", "bmp"))
 
 
@@ -30,8 +40,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI ("" where it cannot be shown); `side`: a key of SIDES, or "" of a crop that was read as it is."""
+
+    uri: str = ""
+    side: str = ""
+
+    @property
+    def name(self) -> str:
+        """What stands under it."""
+        return SIDES[self.side][0] if self.uri and self.side else ""
+
+
+@dataclass(frozen=True)
 class Crop:
-    """One reading with its picture ("" where it cannot be shown)."""
+    """One reading with its picture ("" where it cannot be shown) and what that shows, if it has to be said."""
 
     path: str
     truth: str
@@ -41,22 +64,32 @@ class Crop:
     edits: int
     source: str
     image: str
+    side: str
 
 
 @dataclass(frozen=True)
 class Crops:
-    """The chosen readings, and how many wrong and right ones there are in all."""
+    """The chosen readings, how many wrong and right ones there are in all, and what the pictures show, if it has to be said."""
 
     wrong: list[Crop]
     right: list[Crop]
     wrong_in_all: int
     right_in_all: int
+    about: str
 
 
 def choose_crops(
-    samples: Path, dataset: Path | None, manifest: DatasetManifest | None, split: str, recipe: Mapping[str, Any]
+    samples: Path,
+    dataset: Path | None,
+    manifest: DatasetManifest | None,
+    split: str,
+    recipe: Mapping[str, Any],
+    enlarged: bool = False,
 ) -> Crops:
-    """Read samples.parquet and choose: wrong ones by edits, then by how sure the reader was; right ones spread over confidence."""
+    """Read samples.parquet and choose: wrong ones by edits, then by how sure the reader was; right ones spread over confidence.
+
+    `enlarged`: a generator enlarges the crops before they are read, so that another picture than the original is shown.
+    """
     import pyarrow.parquet as pq
 
     rows = pq.read_table(samples).to_pylist()
@@ -64,18 +97,22 @@ def choose_crops(
     right = sorted((r for r in rows if r["exact"]), key=lambda r: (_confidence(r), str(r["path"])))
     spread = [right[i] for i in np.unique(np.linspace(0, len(right) - 1, min(MOST_RIGHT, len(right))).round().astype(int))]
     shown = [*wrong[:MOST_WRONG], *spread]
-    pictures = load_pictures(dataset, manifest, split, {int(r["id"]) for r in shown}) if dataset and manifest else {}
+    ids = {int(r["id"]) for r in shown}
+    pictures = load_pictures(dataset, manifest, split, ids, enlarged) if dataset and manifest else {}
+    pictures |= _made_pictures(samples.parent / STRIPS, ids) if enlarged else {}
     fold = fold_of(recipe)
-    crops = [_crop(r, pictures.get(int(r["id"]), ""), fold) for r in shown]
-    return Crops(crops[: len(wrong[:MOST_WRONG])], crops[len(wrong[:MOST_WRONG]) :], len(wrong), len(right))
+    crops = [_crop(r, pictures.get(int(r["id"]), Picture()), fold) for r in shown]
+    about = sides_in_words(pictures.values())
+    return Crops(crops[: len(wrong[:MOST_WRONG])], crops[len(wrong[:MOST_WRONG]) :], len(wrong), len(right), about)
 
 
-def _crop(row: dict[str, Any], image: str, fold: Mapping[str, str]) -> Crop:
+def _crop(row: dict[str, Any], picture: Picture, fold: Mapping[str, str]) -> Crop:
     truth, read = str(row["truth"]), str(row["read"])
     confidence = row.get("confidence")
     return Crop(
         str(row.get("path") or ""), truth, read, columns_of(truth, read, fold),
-        None if confidence is None else float(confidence), int(row["edits"]), str(row.get("source") or ""), image,
+        None if confidence is None else float(confidence), int(row["edits"]), str(row.get("source") or ""),
+        picture.uri, picture.name,
     )  # fmt: skip
 
 
@@ -93,17 +130,46 @@ def fold_of(recipe: Mapping[str, Any]) -> dict[str, str]:
     return text_policy([group for part in parts for group in part.get("equivalences") or ()], suite.get("case", "keep"))
 
 
-def load_pictures(dataset: Path, manifest: DatasetManifest, split: str, ids: set[int]) -> dict[int, str]:
-    """Return data URIs of these rows: the original bytes, or the resized pixels where there are none."""
+def sides_in_words(pictures: Iterable[Picture]) -> str:
+    """Say what these pictures show; nothing where all crops were read as they are."""
+    shown = {picture.side for picture in pictures if picture.uri}
+    said = [f"{name.capitalize()}: {meaning}." for side, (name, meaning) in SIDES.items() if side in shown]
+    return " ".join(["Each picture says what it shows.", *said]) if said else ""
+
+
+def load_pictures(
+    dataset: Path, manifest: DatasetManifest, split: str, ids: set[int], enlarged: bool = False
+) -> dict[int, Picture]:
+    """Return the pictures of these rows: the original bytes, or the resized pixels where there are none.
+
+    `enlarged`: the small side instead, which was enlarged before it was read, in every row that has one.
+    """
     import pyarrow.parquet as pq
 
-    found: dict[int, str] = {}
+    found: dict[int, Picture] = {}
+    columns = ["id", "pixels", "encoded", *(["lr_pixels"] if enlarged and manifest.low_pixels else [])]
     for shard in manifest.splits[split].shards if split in manifest.splits else ():
         if (dataset / shard.path).is_file():
-            table = pq.read_table(dataset / shard.path, columns=["id", "pixels", "encoded"], filters=[("id", "in", list(ids))])
-            for row in table.to_pylist():
-                found[int(row["id"])] = data_uri(row["encoded"]) or _pixels_uri(row["pixels"], manifest.pixels)
+            table = pq.read_table(dataset / shard.path, columns=columns, filters=[("id", "in", list(ids))])
+            found |= {int(row["id"]): _picture(row, manifest, enlarged) for row in table.to_pylist()}
     return found
+
+
+def _picture(row: dict[str, Any], manifest: DatasetManifest, enlarged: bool) -> Picture:
+    if small := _pixels_uri(row.get("lr_pixels"), manifest.low_pixels or {}):
+        return Picture(small, "low")
+    return Picture(data_uri(row["encoded"]) or _pixels_uri(row["pixels"], manifest.pixels), "hr" if enlarged else "")
+
+
+def _made_pictures(strips: Path, ids: set[int]) -> dict[int, Picture]:
+    """Return what the generator made of these rows, as far as the evaluation kept it."""
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(strips, columns=["id", "made"], filters=[("id", "in", list(ids))]).to_pylist()
+    except (OSError, ValueError, KeyError):  # none, or a broken file: the strips' own section says so
+        return {}
+    return {int(row["id"]): Picture(uri, "made") for row in rows if (uri := data_uri(row["made"]))}
 
 
 def data_uri(encoded: bytes | None) -> str:

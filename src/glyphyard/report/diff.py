@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glyphyard.core.files import write_text
+from glyphyard.core.files import write_text, writing
 from glyphyard.core.redact import redact
-from glyphyard.report.crops import Column, columns_of, load_pictures
+from glyphyard.report.catalogue import page_of
+from glyphyard.report.crops import Column, Picture, columns_of, load_pictures, sides_in_words
 from glyphyard.report.page import templates
 from glyphyard.report.read import RunFiles
 from glyphyard.report.wording import moment
@@ -65,7 +66,9 @@ class Comparison:
 
 def write_diff(comparison: Comparison, target: Path) -> Path:
     """Write the page, self-contained, to `target`."""
-    write_text(target, render_diff(comparison))
+    page = render_diff(comparison)
+    with writing(target):
+        write_text(target, page)
     return target
 
 
@@ -75,11 +78,20 @@ def render_diff(comparison: Comparison) -> str:
     shown = {name: getattr(comparison, name)[:MOST_CROPS] for name in ("lost", "won", "other")}
     pictures = _pictures(b, [crop for crops in shown.values() for crop in crops])
     galleries = {
-        name: [_card(crop, pictures.get(crop.id, ""), comparison.fold) for crop in crops] for name, crops in shown.items()
+        name: [_card(crop, pictures.get(crop.id, Picture()), comparison.fold) for crop in crops] for name, crops in shown.items()
     }
+    # What a generator made is another picture in each run: what both began from is shown, and said.
+    enlarges = page_of(a).enlarges or page_of(b).enlarges
+    about = f"The pictures are B's. {sides_in_words(pictures.values())}".rstrip() if enlarges else ""
     environment, style = templates()
     return environment.get_template("diff.html.j2").render(
-        style=style, c=comparison, a=_head(a), b=_head(b), galleries=galleries, recipe=_recipe_changes(a.recipe, b.recipe)
+        style=style,
+        c=comparison,
+        a=_head(a),
+        b=_head(b),
+        galleries=galleries,
+        about=about,
+        recipe=_recipe_changes(a.recipe, b.recipe),
     )
 
 
@@ -101,19 +113,19 @@ def _bundle(digest: str) -> str:
     return f"{kind or 'bundle'} {value[:12]}"
 
 
-def _pictures(run: RunFiles, crops: Sequence[PairedCrop]) -> dict[int, str]:
+def _pictures(run: RunFiles, crops: Sequence[PairedCrop]) -> dict[int, Picture]:
     if run.dataset is None or run.manifest is None or not crops:
         return {}
     split = run.scorecard.split if run.scorecard else "test"
-    return load_pictures(run.dataset, run.manifest, split, {crop.id for crop in crops})
+    return load_pictures(run.dataset, run.manifest, split, {crop.id for crop in crops}, page_of(run).enlarges)
 
 
-def _card(crop: PairedCrop, image: str, fold: Mapping[str, str]) -> dict[str, Any]:
+def _card(crop: PairedCrop, picture: Picture, fold: Mapping[str, str]) -> dict[str, Any]:
     readings: list[tuple[str, list[Column], str, float | None]] = [
         (name, columns_of(crop.truth, read, fold), read, sure)
         for name, read, sure in (("A", crop.read_a, crop.confidence_a), ("B", crop.read_b, crop.confidence_b))
     ]
-    return {"path": crop.path, "truth": crop.truth, "image": image, "readings": readings}
+    return {"path": crop.path, "truth": crop.truth, "image": picture.uri, "side": picture.name, "readings": readings}
 
 
 def _recipe_changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from glyphyard.core.files import write_text
+from glyphyard.core.files import write_text, writing
 from glyphyard.core.redact import redact
 from glyphyard.report.background import audit_of, environment_of, identity_of, timings_of, training_of, yaml_of
 from glyphyard.report.catalogue import page_of, sections_of
@@ -22,7 +22,9 @@ def write_report(run_dir: Path) -> Path:
     """Write report.html into a run folder from what lies there; missing pieces are said on the page."""
     run = RunFiles.read(Path(run_dir))
     target = run.folder / "report.html"
-    write_text(target, render(run))
+    page = render(run)
+    with writing(target, "free some space, then `glyphyard report` writes it; a run goes on with --resume"):
+        write_text(target, page)
     return target
 
 
@@ -77,7 +79,7 @@ def _crops(run: RunFiles) -> Crops | None:
         return None
     split = run.scorecard.split if run.scorecard else "test"
     try:
-        return choose_crops(path, run.dataset, run.manifest, split, run.recipe)
+        return choose_crops(path, run.dataset, run.manifest, split, run.recipe, page_of(run).enlarges)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors: a broken or foreign file
         run.notes.append(f"samples: {path.name} cannot be read ({str(error).splitlines()[0][:120]})")
         return None

@@ -22,6 +22,7 @@ FIGURE_NAMES = {
     "word_acc": "Words read after super-resolution",
     "bicubic_word_acc": "Words read after bicubic",
     "hr_word_acc": "Words read at high resolution",
+    "as_is_word_acc": "Words read in crops as they are",
     "char_acc": "Characters read",
     "psnr": "PSNR",
     "ssim": "SSIM",
@@ -62,7 +63,7 @@ def _summary(verdict: Verdict) -> str:
 def _finding(finding: Finding) -> dict[str, Any]:
     bound = Bound(finding.threshold, ">" in finding.rule)
     bar = None
-    # A difference has a sign, a figure in dB no percentage: the bar is for shares.
+    # A regression's rule names no side, a figure in dB is no percentage: neither has a bar.
     if finding.value is not None and finding.kind != "regression" and finding.threshold <= 1:
         figure = Figure(finding.value, finding.low, finding.high, finding.count)
         bar = interval_bar(figure, domain=_domain(finding, bound.above), bound=bound, labels=True)
@@ -72,9 +73,13 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def _domain(finding: Finding, above: bool) -> tuple[float, float]:
     known = [v for v in (finding.value, finding.low, finding.high, finding.threshold) if v is not None]
+    low, high = min(known), max(known)
+    if low < 0:  # a gain or a cost, which lies about nothing: from there perfection is too far away to show with it
+        margin = (high - low) * 0.2
+        return math.floor((low - margin) * 100) / 100, math.ceil((high + margin) * 100) / 100
     if above:  # near one: show what lies between the worst and perfection
-        return math.floor(max(0.0, min(known) - 0.02) * 10) / 10, 1.0
-    return 0.0, math.ceil(max(known) * 1.2 * 100) / 100
+        return math.floor(max(0.0, low - 0.02) * 10) / 10, max(1.0, high)
+    return 0.0, math.ceil(high * 1.2 * 100) / 100
 
 
 def headlines_of(run: RunFiles) -> list[dict[str, str]]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from glyphyard.core.records import Figure, Scorecard
-from glyphyard.report.crops import data_uri
+from glyphyard.report.crops import STRIPS, data_uri
 from glyphyard.report.read import RunFiles
 from glyphyard.report.wording import rate
 
-STRIPS = "strips.parquet"
-VIEWS = (("low", "low resolution"), ("bicubic", "bicubic"), ("made", "super-resolution"), ("hr", "high resolution"))
-TABLE = (("bicubic_", "bicubic"), ("", "super-resolution"), ("hr_", "high resolution"))
+VIEWS = (
+    ("low", "low resolution"),
+    ("bicubic", "bicubic"),
+    ("made", "super-resolution"),
+    ("hr", "high resolution"),
+    ("as_is", "as it is"),
+)
+TABLE = (("bicubic_", "bicubic"), ("", "super-resolution"), ("hr_", "high resolution"), ("as_is_", "as it is"))
 
 
 def strips_of(run: RunFiles) -> dict[str, Any] | None:
