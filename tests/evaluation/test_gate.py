@@ -207,3 +207,16 @@ def test_the_advice_counts_groups_where_crops_come_in_groups() -> None:
     [finding] = judge(card({"exact_match": Figure(0.9, low, high, 300, 60.0)}, 300), only).findings
     more = int(re.findall(r"about ([\d,]+) more", finding.message)[0].replace(",", ""))
     assert 190 * 5 - 300 <= more <= 200 * 5 - 300  # 196 independent ones at 90 %, five crops each
+
+
+@pytest.mark.parametrize(("plates", "outcome"), [(46, INSUFFICIENT_DATA), (120, PASS)])
+def test_what_frames_vote_on_is_judged_by_the_number_of_plates(plates: int, outcome: str) -> None:
+    suite = suite_of(thresholds=(Threshold(metric="voted_word_acc", above=0.5),), unit="crops")
+    verdict = judge(card({"voted_word_acc": exact(round(0.87 * plates), plates)}, 5 * plates), suite)
+    assert verdict.outcome == outcome
+    assert f"{plates} plates" in verdict.findings[0].message
+
+
+def test_a_figure_over_part_of_the_crops_stands_on_that_part() -> None:
+    suite = suite_of(thresholds=(Threshold(metric="export_word_acc_cost", below=0.02),))
+    assert judge(card({"export_word_acc_cost": Figure(0.0, 0.0, 0.0, 60)}, 6000), suite).outcome == INSUFFICIENT_DATA

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from restoring import prepared, restoring_recipe
 
 from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput
+from glyphyard.core.records import DatasetManifest
+from glyphyard.data.prepare import prepare
 from glyphyard.edge.restorer import RestorerManifest
-from glyphyard.evaluation.samples import Sample
+from glyphyard.evaluation.samples import Sample, held_out_rows
 from glyphyard.evaluation.scoring import score
-from glyphyard.evaluation.super_resolution import VIEWS, Seen, _viewed, choose_strips, export_cost, figures_of
+from glyphyard.evaluation.super_resolution import Seen, _viewed, choose_strips, export_cost, figures_of
 from glyphyard.recipe.suite import SuiteConfig, Threshold
 
 SUITE = SuiteConfig(name="s", thresholds=(Threshold(metric="word_acc", above=0.5),), equivalences=("0O",), bootstrap=200)
+PAIRED = ("bicubic", "made", "hr")
 NOTHING = np.zeros((2, 2), np.uint8)
 
 
 def seen(i: int, truth: str, bicubic: str, made: str, hr: str, psnr: float = 20.0) -> Seen:
     sample = Sample(id=i, path=f"{i}", line=i, source="s", group=truth, truth=truth, read=made, confidence=0.9)
-    readings = {view: Reading(text, 0.9, (0.9,) * len(text)) for view, text in zip(VIEWS, (bicubic, made, hr), strict=True)}
+    readings = {view: Reading(text, 0.9, (0.9,) * len(text)) for view, text in zip(PAIRED, (bicubic, made, hr), strict=True)}
     likeness = {"psnr": psnr, "ssim": 0.5, "bicubic_psnr": psnr - 1, "bicubic_ssim": 0.4}
-    return Seen(sample, readings, likeness, dict.fromkeys(("low", *VIEWS), NOTHING))
+    return Seen(sample, readings, likeness, dict.fromkeys(("low", *PAIRED), NOTHING))
 
 
 def figures(rows: list[Seen]) -> dict:
-    scores = {view: score([_viewed(s, view) for s in rows], SUITE.equivalences, SUITE.case) for view in VIEWS}
+    scores = {view: score([_viewed(s, view) for s in rows], SUITE.equivalences, SUITE.case) for view in PAIRED}
     return figures_of(rows, scores, SUITE)
 
 
@@ -71,13 +78,27 @@ def test_frames_of_a_plate_vote() -> None:
     found = figures(rows)
     assert found["word_acc"].value == pytest.approx(1 / 3)
     assert (found["voted_word_acc"].value, found["voted_word_acc"].count) == (1.0, 1)
+    by_path = [replace(row, sample=replace(row.sample, group=row.sample.path)) for row in rows]  # split.group_by: path
+    assert figures(by_path)["voted_word_acc"].count == 1
+
+
+def test_another_low_side_is_another_held_out_set(tmp_path: Path) -> None:
+    recipe = restoring_recipe()
+    noise = recipe.dataset.low_resolution.model_copy(update={"until_ssim": (0.95, 0.95)})  # type: ignore[union-attr]
+    steps = recipe.model.capacity(recipe.dataset.image.width)
+    other = prepare(recipe.dataset.model_copy(update={"low_resolution": noise}), steps, tmp_path, in_process=True)
+    splits = [(folder, DatasetManifest.read(folder / "manifest.json").splits["test"]) for folder in (prepared(), other)]
+    rows = [held_out_rows(folder, split) for folder, split in splits]
+    assert [row.text for row in rows[0]] == [row.text for row in rows[1]]
+    assert {row.image_sha256 for row in rows[0]}.isdisjoint(row.image_sha256 for row in rows[1])
+    assert splits[0][1].content_sha256 != splits[1][1].content_sha256
 
 
 def test_strips_show_what_was_gained_and_what_was_spoiled_first() -> None:
     rows = [seen(i, "AB", "AB", "AB", "AB") for i in range(40)]
     rows[17] = seen(17, "AB", "XX", "AB", "AB")
     rows[30] = seen(30, "AB", "AB", "XX", "AB")
-    scores = {view: score([_viewed(s, view) for s in rows], ()) for view in VIEWS}
+    scores = {view: score([_viewed(s, view) for s in rows], ()) for view in PAIRED}
     chosen = choose_strips(scores)
     assert chosen[:2] == [17, 30]
     assert len(chosen) == len(set(chosen)) == 24

@@ -10,14 +10,17 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from little_disk import little_disk
 from restoring import SUITE, prepared, restoring_recipe, untrained
 
 from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.pixels import decode_image
 from glyphyard.core.records import BundleRecord, DatasetManifest, Scorecard
 from glyphyard.edge.catalogue import open_bundle
 from glyphyard.edge.restorer import Restorer
 from glyphyard.evaluation.catalogue import evaluation_of, told
 from glyphyard.evaluation.conclude import conclude
+from glyphyard.evaluation.samples import rows_of
 from glyphyard.export.catalogue import exporter_of
 from glyphyard.export.form_cost import read_held_out
 
@@ -42,6 +45,22 @@ def test_the_bundle_holds_generator_and_recogniser_and_is_what_torch_is(exported
     assert held_out["content_sha256"] == split.content_sha256
     assert sum(crops * plates for _, crops, plates in held_out["groups"]) == cost["samples"] == split.rows
     assert sum(plates for *_, plates in held_out["groups"]) == split.groups
+
+
+def test_confidences_are_fitted_on_what_is_read_which_is_made(
+    exported: tuple[Path, BundleRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from glyphyard.export import validation
+
+    recipe, seen, batches = restoring_recipe(), list[np.ndarray](), validation.batches_of
+    monkeypatch.setattr(validation, "batches_of", lambda crops, pixels: (seen.extend(crops), batches(crops, pixels))[1])
+    exporter_of(recipe.task)(recipe, untrained(tmp_path), prepared(), tmp_path / "bundle", lambda line: None)
+    restorer, split = Restorer(exported[0]), DatasetManifest.read(prepared() / "manifest.json").splits["validation"]
+    low = rows_of(prepared(), split, columns=("lr_pixels",))
+    small = [np.frombuffer(row["lr_pixels"], np.uint8).reshape(8, 24, 3) for row in low]
+    made = restorer.restore(small)
+    assert len(seen) == len(small)
+    assert all(np.abs(a.astype(int) - b.astype(int)).max() <= 1 for a, b in zip(seen, made, strict=True))
 
 
 def test_the_generator_is_held_against_the_recipes_devices(
@@ -143,6 +162,19 @@ def test_three_views_side_by_side_and_the_gate(exported: tuple[Path, BundleRecor
     assert conclude(card, SUITE, tmp_path).outcome == "FAIL"  # nothing was learnt
 
 
+def test_a_full_disk_is_one_line_about_the_folder_that_was_asked_for(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
+    recipe, checkpoint, out = restoring_recipe(), untrained(tmp_path), tmp_path / "out"
+    with little_disk(2_000), pytest.raises(BadInput, match="cannot be written") as caught:
+        exporter_of(recipe.task)(recipe, checkpoint, prepared(), out, lambda line: None)
+    assert caught.value.where == str(out), "not where the recogniser's bundle lies meanwhile"
+    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
+    how = evaluation_of("super_resolution")
+    with little_disk(20_000), pytest.raises(BadInput, match="cannot be written") as caught:
+        how.measure(exported[0], prepared(), SUITE, out, batch_size=4, threads=1, say=lambda line: None)
+    assert caught.value.where == str(out)
+    assert {path.name for path in out.iterdir()} <= {"samples.parquet"}, "what is there is whole"
+
+
 def test_crops_of_one_resolution_are_low_themselves(exported: tuple[Path, BundleRecord], tmp_path: Path) -> None:
     from glyphyard.core.records import DatasetManifest
     from glyphyard.evaluation.super_resolution import look
@@ -152,7 +184,11 @@ def test_crops_of_one_resolution_are_low_themselves(exported: tuple[Path, Bundle
     restorer = Restorer(exported[0], replay_golden=False)
     seen = look(restorer, prepared(), plain, manifest.splits["test"], 4)
     assert len(seen) == manifest.splits["test"].rows
-    assert all(set(one.readings) == {"bicubic", "made"} and not one.likeness for one in seen)
+    assert all(set(one.readings) == {"bicubic", "made", "as_is"} and not one.likeness for one in seen)
+    whole = [decode_image(row["encoded"]) for row in rows_of(prepared(), manifest.splits["test"])]
+    for one, crop in zip(seen, whole, strict=True):  # larger than the low side: nothing of it is thrown away
+        assert (one.pictures["as_is"] == restorer.pixels.resize(crop)).all()
+        assert (one.pictures["as_is"] != one.pictures["bicubic"]).any()
     other = DatasetManifest(**{**vars(manifest), "low_pixels": manifest.pixels})
     with pytest.raises(BadInput, match="its low side is"):
         look(restorer, prepared(), other, manifest.splits["test"], 4)

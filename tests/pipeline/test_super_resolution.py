@@ -126,6 +126,7 @@ def test_real_low_resolution_crops_are_judged_by_their_texts(finished: Path, tmp
     assert card.samples == 6
     assert card.figures["voted_word_acc"].count == 3
     assert "hr_word_acc" not in card.figures
+    assert {"as_is_word_acc", "as_is_char_acc", "as_is_voted_word_acc"} <= set(card.figures)
     assert "psnr" not in card.figures
     refused = glyphyard(*command[:-1], tmp_path / "psnr", "--store", tmp_path / "store", "--suite", "lpsr_us_plates")
     assert refused.returncode == 2  # a likeness that nobody can measure

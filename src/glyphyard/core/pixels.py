@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,11 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     except OSError as error:
         raise BadInput(str(path), f"cannot read this image ({error.strerror})") from error
     return decode_image(data, str(path), max_pixels)
+
+
+def pair_identity(identity: str, low: bytes | None) -> str:
+    """Return the hash that a picture goes by together with its low-resolution side, if that was made once and for all.
+
+    `identity`: the picture's own hash; `low`: the side's pixels. Who enlarges other low sides is judged on another set.
+    """
+    return identity if low is None else hashlib.sha256(identity.encode() + low).hexdigest()

@@ -85,7 +85,7 @@ class Shard(Record):
 
 @dataclass(frozen=True)
 class SplitRecord(Record):
-    """One side of the split; `content_sha256` covers every (image bytes, text) in it, in order of their ids."""
+    """One side of the split; `content_sha256` covers every (image bytes, low side, text) in it, in order of their ids."""
 
     rows: int
     groups: int

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glyphyard.core.files import sha256_file
+from glyphyard.core.pixels import pair_identity
 from glyphyard.core.records import Shard, SplitRecord
 from glyphyard.data.workplace import to_disk, writing
 
@@ -54,8 +55,9 @@ class SplitWriter:
         """Take the next rows, ids ascending; `identities` are their images' hashes."""
         self.rows += len(table)
         self.groups.update(table["group"].to_pylist())
-        for identity, text in zip(identities, table["text"].to_pylist(), strict=True):
-            self._content.update(f"{identity}\t{text}\n".encode())
+        low = table["lr_pixels"].to_pylist() if "lr_pixels" in table.column_names else [None] * len(table)
+        for identity, small, text in zip(identities, low, table["text"].to_pylist(), strict=True):
+            self._content.update(f"{pair_identity(identity, small)}\t{text}\n".encode())
         for start in range(0, len(table), ROW_GROUP):
             part = table.slice(start, ROW_GROUP)
             part_bytes = sum(part[name].nbytes for name in ("pixels", "encoded"))

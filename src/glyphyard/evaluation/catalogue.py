@@ -29,7 +29,9 @@ EVALUATIONS: dict[str, Evaluation] = {
     "detection": Evaluation(measure_detector, ("map50", "map", "precision", "recall"), ("scorecard.json", PAGES)),
     "segmentation": Evaluation(measure_segmenter, ("map50", "mask_map50", "map", "mask_map"), ("scorecard.json", FOUND, DRAWN)),
     "super_resolution": Evaluation(
-        measure_restorer, ("bicubic_word_acc", "word_acc", "hr_word_acc", "psnr"), ("scorecard.json", SAMPLES, STRIPS)
+        measure_restorer,
+        ("bicubic_word_acc", "word_acc", "hr_word_acc", "as_is_word_acc", "psnr"),
+        ("scorecard.json", SAMPLES, STRIPS),
     ),
 }
 

@@ -109,28 +109,32 @@ def _threshold_findings(scorecard: Scorecard, suite: SuiteConfig) -> Iterator[Fi
     for threshold in suite.thresholds:
         figure = scorecard.figures[threshold.metric]
         if threshold.below is not None:
-            yield _judge_bound(Bound(threshold.metric, "below", threshold.below), figure, scorecard.samples, suite)
+            yield _judge_bound(Bound(threshold.metric, "below", threshold.below), figure, scorecard, suite)
         if threshold.above is not None:
-            yield _judge_bound(Bound(threshold.metric, "above", threshold.above), figure, scorecard.samples, suite)
+            yield _judge_bound(Bound(threshold.metric, "above", threshold.above), figure, scorecard, suite)
 
 
-def _judge_bound(bound: Bound, figure: Figure, samples: int, suite: SuiteConfig) -> Finding:
+def _judge_bound(bound: Bound, figure: Figure, scorecard: Scorecard, suite: SuiteConfig) -> Finding:
+    # Plates where frames voted, some crops where not all were measured; characters and boxes are more, and come by the sample.
+    samples = min(figure.count, scorecard.samples) if figure.value is not None else scorecard.samples
+    unit = "plates" if bound.metric.endswith("voted_word_acc") else suite.unit
+
     def found(outcome: str, message: str) -> Finding:
         return Finding(bound.rule, outcome, figure.value, figure.low, figure.high, bound.value, figure.count, message)
 
     if figure.value is None or math.isnan(figure.value):
         return found(INSUFFICIENT_DATA, f"{bound.rule}: nothing was measured ({samples} samples)")
-    said = f"{bound.rule}: {with_interval(bound.metric, figure, suite.confidence)} on {samples} {suite.unit}"
+    said = f"{bound.rule}: {with_interval(bound.metric, figure, suite.confidence)} on {samples} {unit}"
     if samples < suite.min_samples:
         leaning = "so far it holds" if bound.holds(figure.value) else "so far it does not hold"
-        advice = settle(max(suite.min_samples - samples, _missing(bound, figure, samples, suite) or 0), suite.unit)
+        advice = settle(max(suite.min_samples - samples, _missing(bound, figure, samples, suite) or 0), unit)
         return found(INSUFFICIENT_DATA, f"{said}; {leaning}, but at least {suite.min_samples} are asked for; {advice}")
     if not bound.holds(figure.value):
         return found(FAIL, f"{said}; it does not hold")
     if bound.holds(bound.worse_end(figure)):
         return found(PASS, f"{said}; it holds")
     more = _missing(bound, figure, samples, suite)
-    advice = settle(more, suite.unit) if more else f"more labelled {suite.unit} of other groups would settle it"
+    advice = settle(more, unit) if more else f"more labelled {unit} of other groups would settle it"
     return found(INSUFFICIENT_DATA, f"{said}; the interval reaches across the bound; {advice}")
 
 

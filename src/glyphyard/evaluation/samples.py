@@ -6,6 +6,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import atomic_path, sha256_file
-from glyphyard.core.pixels import decode_image
+from glyphyard.core.files import atomic_path, sha256_file, writing
+from glyphyard.core.pixels import decode_image, pair_identity
 from glyphyard.core.records import DatasetManifest, SplitRecord
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.evaluation.held_out import HeldOutRow, image_identity
 from glyphyard.recipe.suite import SuiteConfig
 
-COLUMNS = ("id", "path", "line", "source", "group", "text", "meta", "encoded")
+COLUMNS = ("id", "path", "line", "source", "group", "text", "meta", "encoded", "lr_pixels")  # the last where there is one
 PREPARE_AGAIN = "prepare the dataset again"
 
 
@@ -72,11 +73,15 @@ def held_out(dataset: Path, manifest: DatasetManifest, suite: SuiteConfig) -> Sp
 
 def held_out_rows(dataset: Path, split: SplitRecord) -> list[HeldOutRow]:
     """Return the split's rows by the hashes of their images; no model is needed."""
-    columns = ("text", "path", "encoded")
+    columns = ("text", "path", "encoded", "lr_pixels")
     return [
-        HeldOutRow(image_identity(row["encoded"] or b"", row["path"]), row["text"], row["path"])
+        HeldOutRow(_identity(row, row["encoded"] or b""), row["text"], row["path"])
         for row in rows_of(dataset, split, columns=columns)
     ]
+
+
+def _identity(row: Mapping[str, Any], encoded: bytes, image: np.ndarray | None = None) -> str:
+    return pair_identity(image_identity(encoded, row["path"], image), row.get("lr_pixels"))
 
 
 def read_samples(
@@ -105,7 +110,7 @@ def opened(row: dict[str, Any], dataset: Path) -> tuple[dict[str, Any], np.ndarr
         raise BadInput(str(dataset), f"row {row['id']} has no image bytes", PREPARE_AGAIN)
     encoded = row.pop("encoded")
     image = decode_image(encoded, row["path"])
-    row["image_sha256"] = image_identity(encoded, row["path"], image)
+    row["image_sha256"] = _identity(row, encoded, image)
     return row, image
 
 
@@ -164,6 +169,11 @@ def _brightness(image: np.ndarray) -> float:
 
 
 _PLAIN = ("id", "path", "line", "source", "group", "truth", "read", "width_px", "brightness", "image_sha256")
+
+
+def writing_scores(out: Path) -> AbstractContextManager[None]:
+    """Turn a write that the disk refuses into a `BadInput` that names the evaluation's folder and how to go on."""
+    return writing(out, "free some space and evaluate again; a run goes on with --resume")
 
 
 def write_samples(path: Path, samples: Sequence[Sample], columns: Mapping[str, np.ndarray]) -> None:

@@ -3,7 +3,8 @@
 Three views of each crop, side by side, all read by the bundle's recogniser: the low-resolution side enlarged bicubically, what
 the generator makes of it, and the high-resolution side. `exact_match`, `cer`, slices, confusion and calibration are those of
 the generator's view; `word_acc` and `char_acc` (1 - CER) are stated for all three. Crops of a dataset without a
-low-resolution side are low resolution themselves (a real camera's): then there are two views, and no likeness.
+low-resolution side are low resolution themselves (a real camera's): there is no likeness, and in place of the high side stands
+the crop as it is, resized to what the recogniser reads and no smaller in between. A real crop may be larger than the low side.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from glyphyard.edge.restorer import Restorer, RestorerManifest
 from glyphyard.evaluation.clusters import share
 from glyphyard.evaluation.intervals import GroupSums, bootstrap_groups, ratio_bootstrap
 from glyphyard.evaluation.measure import Origin, held_out_of, scorecard
-from glyphyard.evaluation.samples import COLUMNS, PREPARE_AGAIN, Sample, opened, rows_of, sample_of, write_samples
+from glyphyard.evaluation.samples import COLUMNS, PREPARE_AGAIN, Sample, opened, rows_of, sample_of, write_samples, writing_scores
 from glyphyard.evaluation.scoring import Scores, score
 from glyphyard.evaluation.speed import latency, rates
 from glyphyard.recipe.suite import SuiteConfig
 
-VIEWS = ("bicubic", "made", "hr")  # what is read; the generator's view has no prefix in the figures' names
-PREFIX = {"bicubic": "bicubic_", "made": "", "hr": "hr_"}
+VIEWS = ("bicubic", "made", "hr", "as_is")  # what is read; the generator's view has no prefix in the figures' names
+PREFIX = {"bicubic": "bicubic_", "made": "", "hr": "hr_", "as_is": "as_is_"}
 STRIPS = "strips.parquet"
 MOST_STRIPS = 24
 TIMED_CROPS, WARM_UP_CROPS = 50, 5
@@ -85,8 +86,9 @@ def measure_restorer(
     card = scorecard(samples, scores["made"], raw, suite, origin, speed)
     cost = export_cost(restorer.manifest, split.content_sha256, suite)
     card = replace(card, figures=card.figures | figures_of(seen, scores, suite) | cost)
-    _write(seen, scores, raw, Path(out))
-    card.write(Path(out) / "scorecard.json")
+    with writing_scores(out):
+        _write(seen, scores, raw, Path(out))
+        card.write(Path(out) / "scorecard.json")
     return card
 
 
@@ -100,18 +102,17 @@ def look(restorer: Restorer, dataset: Path, manifest: DatasetManifest, split: Sp
             )
     seen: list[Seen] = []
     waiting: list[dict[str, Any]] = []
-    columns = (*COLUMNS, "pixels", "lr_pixels") if paired else COLUMNS
+    columns = (*COLUMNS, "pixels") if paired else COLUMNS
     for row in rows_of(dataset, split, batch_size=batch_size, columns=columns):
         waiting.append(row)
         if len(waiting) == batch_size:
-            seen += _look(restorer, dataset, waiting)
+            seen += _look(restorer, dataset, waiting, paired)
             waiting = []
-    return seen + (_look(restorer, dataset, waiting) if waiting else [])
+    return seen + (_look(restorer, dataset, waiting, paired) if waiting else [])
 
 
-def _look(restorer: Restorer, dataset: Path, rows: list[dict[str, Any]]) -> list[Seen]:
+def _look(restorer: Restorer, dataset: Path, rows: list[dict[str, Any]], paired: bool) -> list[Seen]:
     whole = [opened(row, dataset) for row in rows]
-    paired = "lr_pixels" in rows[0]
     if paired and any(row["lr_pixels"] is None for row in rows):
         raise BadInput(str(dataset), "a held-out row has no low-resolution side", PREPARE_AGAIN)
     if paired:
@@ -121,6 +122,8 @@ def _look(restorer: Restorer, dataset: Path, rows: list[dict[str, Any]]) -> list
     views = {"bicubic": [restorer.enlarge(image) for image in small], "made": restorer.restore(small, len(rows))}
     if paired:
         views["hr"] = [_image(row["pixels"], restorer.pixels) for row in rows]
+    else:
+        views["as_is"] = [restorer.pixels.resize(image) for _, image in whole]
     read = {view: restorer.recogniser.read_many(images, len(rows)) for view, images in views.items()}
     found = []
     for i, (own, image) in enumerate(whole):
@@ -181,8 +184,9 @@ def export_cost(manifest: RestorerManifest, content_sha256: str, suite: SuiteCon
 def voted(seen: list[Seen], view: str, suite: SuiteConfig) -> Figure:
     """Return the share of plates that all frames of a plate read right together: see core.voting."""
     plates: dict[tuple[str, str], list[Seen]] = {}
+    alone = len({s.sample.group for s in seen}) == len(seen)  # split by path: then the text alone says which plate it is
     for s in seen:
-        plates.setdefault((s.sample.group, s.sample.truth), []).append(s)
+        plates.setdefault(("" if alone else s.sample.group, s.sample.truth), []).append(s)
     samples = [replace(frames[0].sample, read=vote([f.readings[view] for f in frames]).text) for frames in plates.values()]
     scores = score(samples, suite.equivalences, suite.case)
     return share(scores.exact, scores.group, suite.confidence)

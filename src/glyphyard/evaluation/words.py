@@ -27,7 +27,7 @@ def label(metric: str) -> str:
     """Return a metric's name for people."""
     if metric.startswith("raw_"):
         return f"{label(metric[4:])} as written"
-    for prefix, of in (("bicubic_", "bicubic"), ("hr_", "high resolution"), ("mask_", "masks")):
+    for prefix, of in (("bicubic_", "bicubic"), ("hr_", "high resolution"), ("as_is_", "crops as they are"), ("mask_", "masks")):
         if metric.startswith(prefix):
             return f"{label(metric.removeprefix(prefix))} of {of}"
     return LABELS.get(metric, metric.replace("_", " "))

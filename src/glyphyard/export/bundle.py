@@ -24,7 +24,7 @@ from glyphyard.export.engine_plans import Exported, target_files
 from glyphyard.export.onnx_graph import export_onnx, for_inference
 from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import check_parity, runner_of
-from glyphyard.export.validation import learn_from_data
+from glyphyard.export.validation import Enlarge, learn_from_data
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.base import Task
 from glyphyard.tasks.catalogue import task_of
@@ -49,8 +49,11 @@ def export_bundle(
     dataset: Path,
     out: Path,
     say: Callable[[str], None] = print,
+    enlarge: Enlarge | None = None,
 ) -> BundleRecord:
     """Write the bundle of trained `parts` to folder `out`, whole or not at all (an older one is replaced).
+
+    `enlarge`: what makes the crops that it will read, where that is a generator; confidences are fitted on those.
 
     A graph that a device could not run, a number or a string that differs from torch's, or a bundle that does not read
     its own golden crops is a `StepFailed`.
@@ -90,7 +93,7 @@ def export_bundle(
         dataset_fingerprint=manifest.fingerprint,
     )
     packed |= target_files(exported, config, say)
-    learnt = learn_from_data(dataset, manifest, pixels, alphabet, session.run, decoder_of(spec.decode), config, say)
+    learnt = learn_from_data(dataset, manifest, pixels, alphabet, session.run, decoder_of(spec.decode), config, say, enlarge)
     packed |= learnt.files
     for_cpu = cpu_file(
         model, session.run, golden, lambda: known_crops(dataset, manifest, pixels), pixels, exported.decode, config, say

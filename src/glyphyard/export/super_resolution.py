@@ -29,6 +29,7 @@ from glyphyard.export.lint import lint, refuse
 from glyphyard.export.onnx_graph import export_onnx
 from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import runner_of
+from glyphyard.export.validation import Enlarge
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import RestorerConfig
 from glyphyard.recipe.run import ExportConfig
@@ -50,7 +51,6 @@ def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
     manifest = DatasetManifest.read(dataset / "manifest.json")
     held_out = read_held_out(dataset, manifest, recipe)
     with writing(out), atomic_folder(out) as folder:
-        reader = _export_recogniser(recipe, parts, checkpoint, dataset, folder / RECOGNISER, say)
         spec = task.export_spec(parts)
         say(f"export: generator to ONNX, opset {recipe.export.opset}")
         model = export_onnx(spec, recipe.export.opset)
@@ -58,7 +58,9 @@ def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
         _hold_against_targets(model, recipe.export, say)
         data = model.SerializeToString(deterministic=True)
         low = PixelContract(**(manifest.low_pixels or {}))
-        session, recogniser = OnnxSession(data, GENERATOR), Recognizer(folder / RECOGNISER)
+        session = OnnxSession(data, GENERATOR)
+        reader = _export_recogniser(recipe, parts, checkpoint, dataset, folder / RECOGNISER, say, _enlarger(session, low, recipe))
+        recogniser = Recognizer(folder / RECOGNISER)
         worst, compared = _check_pictures(spec.module, session, recogniser, held_out, low, recipe)
         cost = form_cost(recipe, parts, session, recogniser, held_out, low, say)
         golden = pack_pairs(_golden(session, recogniser, held_out, low, recipe.export.golden))
@@ -94,10 +96,20 @@ def _hold_against_targets(model: ModelProto, config: ExportConfig, say: Say) -> 
 
 
 def _export_recogniser(
-    recipe: Recipe, parts: nn.ModuleDict, checkpoint: Path, dataset: Path, out: Path, say: Say
+    recipe: Recipe, parts: nn.ModuleDict, checkpoint: Path, dataset: Path, out: Path, say: Say, enlarge: Enlarge
 ) -> BundleRecord:
-    view = as_recogniser(recipe)
-    return export_bundle(view, task_of(view), nn.ModuleDict({"model": parts["recogniser"]}), checkpoint, dataset, out, say)
+    view, model = as_recogniser(recipe), nn.ModuleDict({"model": parts["recogniser"]})
+    return export_bundle(view, task_of(view), model, checkpoint, dataset, out, say, enlarge)
+
+
+def _enlarger(session: OnnxSession, low: PixelContract, recipe: Recipe) -> Enlarge:
+    most = recipe.export.max_batch
+
+    def enlarge(small: list[np.ndarray]) -> list[np.ndarray]:
+        batches = (small[start : start + most] for start in range(0, len(small), most))
+        return [image for batch in batches for image in to_images(session.run(low.batch(batch)))]
+
+    return enlarge
 
 
 def _check_pictures(
