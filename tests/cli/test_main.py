@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -13,6 +15,9 @@ import pytest
 
 from glyphyard.cli.main import VERBS, glyphyard
 from glyphyard.cli.main import main as run_main
+from glyphyard.core.files import atomic_path
+from glyphyard.pipeline.store import new_run
+from glyphyard.recipe.load import load_recipe
 
 ROOT = Path(__file__).parents[2]
 TINY = str(ROOT / "recipes" / "tiny" / "florida_crnn.yaml")
@@ -90,6 +95,21 @@ def test_what_nobody_foresaw_is_no_failed_gate(
     assert "Traceback" in err
 
 
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EROFS])
+def test_a_disk_that_takes_no_more_is_one_line_wherever_it_happens(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    def broken(ctx: click.Context) -> None:
+        with atomic_path(tmp_path / "asked.csv"):
+            raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(glyphyard, "invoke", broken)
+    status, _, err = main(capsys, "schema")
+    assert (status, err.count("\n")) == (2, 1)
+    assert str(tmp_path / "asked.csv") in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_resuming_what_is_not_there_is_exit_2(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = main(capsys, "run", "--resume", "nothing", "--store", str(tmp_path))
     assert code == 2
@@ -114,6 +134,31 @@ def test_planning_imports_neither_torch_nor_ray() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip().endswith("LOADED []")
+
+
+def test_a_run_that_stops_on_the_way_ends_with_its_json_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    few = ["--set", "dataset.sources.synthetic.count=60", "--set", "runtime.launcher=in_process"]
+    code, out, _ = main(capsys, "run", TINY, *few, "--until", "prepare", "--store", str(tmp_path), "--json")
+    (run,) = tmp_path.glob("tiny_florida_crnn-*")
+    assert code == 0
+    assert json.loads(out) == {"run": str(run), "outcome": None, "exit_code": 0, "report": None}
+
+
+def test_a_stage_that_is_not_trained_yet_is_not_exported(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = new_run(load_recipe(ROOT / "recipes" / "tiny" / "lpsr_progressive.yaml"), tmp_path)
+    export = ("export", run.name, "--store", str(tmp_path), "--out", str(tmp_path / "out"))
+    code, _, err = main(capsys, *export)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--resume {run.name}" in err
+    assert "--stage" not in err
+    for stage in ("0-pretrain", "1-warmup"):
+        (run / "stages" / stage).mkdir(parents=True)
+        (run / "stages" / stage / "best.pt").touch()
+    code, _, err = main(capsys, *export)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--stage pretrain or warmup" in err
+    assert "stage lcofl" in main(capsys, *export, "--stage", "lcofl")[2]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_plan_tells_too_few_crops_before_training(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

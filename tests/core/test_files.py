@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from little_disk import little_disk
 
-from glyphyard.core.errors import BadInput
+from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import (
     atomic_folder,
     atomic_path,
@@ -22,6 +24,7 @@ from glyphyard.core.files import (
     sha256_file,
     write_json,
     write_text,
+    writing,
 )
 
 JSON = st.recursive(
@@ -95,6 +98,40 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path
     monkeypatch.undo()
     assert (tmp_path / "b" / "x").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+def a_file(target: Path) -> None:
+    write_text(target, "x" * 1000)
+
+
+def a_folder(target: Path) -> None:
+    with atomic_folder(target) as folder:
+        write_text(folder / "x", "x" * 1000)
+
+
+@pytest.mark.parametrize("write", [a_file, a_folder])
+def test_a_full_disk_names_what_was_asked_for_and_leaves_nothing(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    target = tmp_path / "asked"
+    with little_disk(100), pytest.raises(OSError, match="large") as caught:
+        write(target)
+    assert target in (Path(caught.value.filename), Path(caught.value.filename).parent)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_without_a_number_keeps_its_words(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"^in its own words$"), atomic_path(tmp_path / "a"):
+        raise OSError("in its own words")
+
+
+def test_of_two_writes_one_within_the_other_the_outer_one_is_told(tmp_path: Path) -> None:
+    outer, inner = tmp_path / "outer", tmp_path / ".outer.tmp" / "inner"
+    with pytest.raises(BadInput, match="No space left") as caught, writing(outer, "the remedy"), writing(inner):
+        raise OSError(28, "No space left on device")
+    assert (caught.value.where, caught.value.remedy) == (str(outer), "the remedy")
+    with pytest.raises(StepFailed), writing(outer, failure=StepFailed), writing(inner):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(BadInput, match="of another kind"), writing(outer):
+        raise BadInput("x", "of another kind")
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from dark_pages import Place, write_finder, write_pages
+from little_disk import little_disk
 
 from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
@@ -128,3 +129,11 @@ def test_altered_rows_are_refused(bundle: Path, tmp_path: Path) -> None:
     (folder / "test.parquet").write_bytes(bytes(data))
     with pytest.raises(BadInput, match=r"test.parquet.*altered"):
         measure_detector(bundle, folder, suite(), tmp_path, say=lambda line: None)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(bundle: Path, tmp_path: Path) -> None:
+    pages, out = dataset(tmp_path, TEST), tmp_path / "out"
+    with little_disk(500), pytest.raises(BadInput, match="cannot be written") as caught:
+        measure_detector(bundle, pages, suite(), out, say=lambda line: None)
+    assert caught.value.where == str(out)
+    assert not list(out.iterdir())

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from handmade import Row, drawn, edit_manifest, write_bundle, write_dataset
+from little_disk import little_disk
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_file
@@ -181,3 +182,11 @@ def test_many_samples_have_intervals_around_their_figures(bundle: Path, tmp_path
         assert figure.low is not None
         assert figure.high is not None
         assert figure.low < figure.value < figure.high
+
+
+def test_a_full_disk_is_one_line_about_the_folder_that_was_asked_for(bundle: Path, dataset: Path, tmp_path: Path) -> None:
+    with little_disk(500), pytest.raises(BadInput, match="cannot be written") as caught:
+        measure(bundle, dataset, suite_of(), tmp_path, say=lambda line: None)
+    assert caught.value.where == str(tmp_path)
+    assert caught.value.remedy
+    assert not list(tmp_path.iterdir())

@@ -6,9 +6,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
+import pytest
+from little_disk import little_disk
 
+from glyphyard.core.errors import BadInput
 from glyphyard.core.records import Figure, Scorecard
 from glyphyard.evaluation.baseline import Outcomes
+from glyphyard.evaluation.conclude import conclude
 from glyphyard.evaluation.gate import judge
 from glyphyard.evaluation.held_out import HeldOutRow
 from glyphyard.evaluation.present import markdown, write_junit
@@ -71,3 +75,11 @@ def test_no_label_breaks_out_of_its_cell(tmp_path: Path) -> None:
     assert not any("<" in line.replace("&lt;", "") and "script" in line and "<script" in line for line in listed)
     write_junit(tmp_path / "junit.xml", verdict)
     assert ET.parse(tmp_path / "junit.xml").getroot() is not None
+
+
+@pytest.mark.parametrize("most_bytes", [100, 400])
+def test_a_full_disk_is_one_line_and_leaves_no_verdict(tmp_path: Path, most_bytes: int) -> None:
+    with little_disk(most_bytes), pytest.raises(BadInput, match="cannot be written") as caught:
+        conclude(card(GOOD), SUITE, tmp_path)
+    assert caught.value.where == str(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} <= {"junit.xml"}, "what is there is whole"

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from little_disk import little_disk
 
 from glyphyard.core.boxes import Detections
 from glyphyard.core.detection_metrics import Truth
+from glyphyard.core.errors import BadInput
 from glyphyard.evaluation import seen_plates
 from glyphyard.evaluation.samples import Sample
 from glyphyard.evaluation.seen_plates import MOST_DRAWN, WELL_FOUND, DrawnPlates, FoundWriter, Seen
@@ -67,4 +69,19 @@ def test_nothing_found_is_an_empty_table(tmp_path: Path) -> None:
 def test_an_error_on_the_way_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(IndexError), FoundWriter(tmp_path / "found.parquet", classes=[]) as writer:
         writer.add(plate(0, 1))  # of a class that the writer does not know
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("block_rows", [1, 100], ids=["on the way", "at the end"])
+def test_a_full_disk_is_one_line_and_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
+    monkeypatch.setattr(seen_plates, "BLOCK_ROWS", block_rows)
+
+    def three_plates() -> None:
+        with FoundWriter(tmp_path / "found.parquet", ["character"]) as writer:
+            for number in range(3):
+                writer.add(plate(number, 1))
+
+    with little_disk(100), pytest.raises(BadInput, match="cannot be written") as caught:
+        three_plates()
+    assert caught.value.where == str(tmp_path)
     assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from handmade import Row, write_bundle, write_dataset
+from little_disk import little_disk
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import write_json
@@ -63,6 +64,9 @@ def test_the_page_stands_alone_and_shows_the_crops(make_run: MakeRun, tmp_path: 
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page)
     assert "<b>?" not in page
     assert "stages.main.lr" in page
+    with little_disk(5_000), pytest.raises(BadInput, match=r"full\.html: cannot be written"):
+        write_diff(found, tmp_path / "full.html")
+    assert not (tmp_path / "full.html").exists()
 
 
 def test_only_what_both_have_read_is_compared(make_run: MakeRun) -> None:

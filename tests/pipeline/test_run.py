@@ -44,6 +44,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 3, done.stderr
     run = Path(json.loads(done.stdout)["run"])
     assert run.parent == store
+    assert json.loads(done.stdout) == {
+        "run": str(run), "outcome": "INSUFFICIENT_DATA", "exit_code": 3, "report": str(run / "report.html")
+    }  # fmt: skip
     return run
 
 

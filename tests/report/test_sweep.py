@@ -8,7 +8,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from little_disk import little_disk
 
+from glyphyard.core.errors import BadInput
 from glyphyard.core.files import write_json, write_text
 from glyphyard.recipe.sweep_load import load_sweep
 from glyphyard.report.svg import percent
@@ -141,3 +143,11 @@ def test_charts_draw_one_line_a_trial_and_survive_a_single_one() -> None:
             assert len({t.text.partition(":")[0] for t in tree.iter("title") if t.text}) == count
     assert not slice_chart(some, "c", False, percent)
     assert not history_chart([some[2]], True, percent, None)
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_page(tmp_path: Path) -> None:
+    folder = sweep_folder(tmp_path, TRIALS, "inside_the_noise", [contender("t0002", [0.3, 0.3])])
+    with little_disk(5_000), pytest.raises(BadInput, match="cannot be written") as caught:
+        write_sweep_report(folder)
+    assert caught.value.where == str(folder / "report.html")
+    assert not list(folder.glob("*report*"))

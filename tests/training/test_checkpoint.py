@@ -105,7 +105,7 @@ def test_weights_of_another_shape_or_network_are_refused() -> None:
 
 def test_a_checkpoint_may_hold_some_of_the_parts() -> None:
     target, some = parts(0), parts(1)
-    put_weights(target, {k: v for k, v in some.state_dict().items() if k.startswith("model.")}, "x.pt")
+    assert put_weights(target, {k: v for k, v in some.state_dict().items() if k.startswith("model.")}, "x.pt") == ["extra"]
     assert torch.equal(target["model"].weight, some["model"].weight)
     assert torch.equal(target["extra"].weight, parts(0)["extra"].weight)
 

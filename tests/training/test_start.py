@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 import torch
 from learnable import FromMemory, crops, epochs_of, same_weights, tiny_recipe, train
+from restoring import STAGES, restoring_recipe, untrained
 
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.recipe import Recipe
-from glyphyard.training.checkpoint import load_state
+from glyphyard.tasks.catalogue import task_of
+from glyphyard.training.checkpoint import load_state, save_state
+from glyphyard.training.job import StageJob
+from glyphyard.training.learner import Learner
+from glyphyard.training.ranks import SingleRank
 
 SLOW_SCHEDULE = {"name": "constant", "warmup": 0.0}
 
@@ -100,6 +105,17 @@ def test_what_cannot_go_on_says_why(first: Path, tmp_path: Path, stage: dict[str
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+@pytest.mark.parametrize("lacking", ["position", "fingerprints", "optimizer"])
+@pytest.mark.parametrize("how", ["none", "gone"])
+def test_weights_alone_cannot_go_on(first: Path, tmp_path: Path, lacking: str, how: str) -> None:
+    state = load_state(first / "last.pt")
+    made_elsewhere = {k: v for k, v in state.items() if k != lacking} | ({lacking: None} if how == "none" else {})
+    save_state(made_elsewhere, tmp_path / "nopos.pt")
+    going_on = recipe(4, ema_decay=0.9, start="resume", init=str(tmp_path / "nopos.pt"))
+    with pytest.raises(BadInput, match=rf"nopos\.pt.*{lacking}.*finetune"):
+        train(tmp_path, going_on, parent=tmp_path / "nopos.pt")
+
+
 def test_an_average_that_was_not_kept_begins_with_the_weights(tmp_path: Path) -> None:
     train(tmp_path / "plain", recipe(1))
     last = tmp_path / "plain" / "stage" / "last.pt"
@@ -107,3 +123,20 @@ def test_an_average_that_was_not_kept_begins_with_the_weights(tmp_path: Path) ->
     train(tmp_path / "on", averaged, parent=last)
     came, now = load_state(last), load_state(tmp_path / "on" / "stage" / "last.pt")
     torch.testing.assert_close(now["ema"]["model.head.weight"], came["parts"]["model.head.weight"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("held", "fresh"),
+    [(["generator", "recogniser", "confusion"], None), (["generator", "recogniser"], None), (["recogniser"], "generator")],
+)
+def test_a_part_that_starts_from_random_weights_is_said_once(tmp_path: Path, held: list[str], fresh: str | None) -> None:
+    whole = load_state(untrained(tmp_path))
+    some = {name: weight for name, weight in whole["parts"].items() if name.split(".")[0] in held}
+    save_state(whole | {"parts": some}, tmp_path / "some.pt")
+    lcofl = [stage["name"] for stage in STAGES].index("lcofl")
+    job = StageJob(made := restoring_recipe(), lcofl, tmp_path, tmp_path / "stage", tmp_path / "some.pt")
+    told = Learner(job, task_of(made), SingleRank()).told
+    assert told is None if fresh is None else told is not None and fresh in told and "recogniser" not in told
+    job.stage_dir.mkdir()
+    job.last.touch()  # a stage that goes on has its own weights
+    assert Learner(job, task_of(made), SingleRank()).told is None

@@ -32,7 +32,13 @@ def export(run: str, out: Path, stage: str | None, store: Path, as_json: bool) -
     names = [s.name for s in this.recipe.stages]
     if stage and stage not in names:
         raise BadInput(f"--stage {stage}", f"no such stage; the recipe has {', '.join(names)}")
-    best = this.stage_dir(names.index(stage) if stage else len(names) - 1) / BEST
+    best = this.stage_dir(names.index(stage or names[-1])) / BEST
+    if not best.is_file():
+        trained = [name for i, name in enumerate(names) if (this.stage_dir(i) / BEST).is_file()]
+        others = f", or export what is trained with --stage {' or '.join(trained)}" if trained else ""
+        raise BadInput(
+            run, f"stage {stage or names[-1]} is not trained yet", f"finish the run with `glyphyard run --resume {run}`{others}"
+        )
     record = exporter_of(this.recipe.task)(this.recipe, best, this.dataset, out.absolute(), this.say)
     if as_json:
         print_json(record.to_json())

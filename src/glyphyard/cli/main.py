@@ -14,6 +14,8 @@ import click
 
 from glyphyard.core.errors import ExitCode, GlyphyardError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last: more than a limit or the file system allows
+
 # verb → module of glyphyard.cli that holds it; a module is imported only when its verb is used, so `plan` stays fast
 VERBS = {
     "run": "run",
@@ -82,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in (*FULL, errno.EROFS, errno.EACCES):
             _stop_unforeseen(error)
         _stop(f"{error.filename or 'disk'}: {error.strerror}; {_elsewhere(error)}", ExitCode.BAD_INPUT)
     except Exception as error:
@@ -91,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _elsewhere(error: OSError) -> str:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return f"{'free some space' if full else 'make it writable'}, or choose another --store or --out"
+    return f"{'free some space' if error.errno in FULL else 'make it writable'}, or choose another --store or --out"
 
 
 def _stop(line: str, code: int) -> NoReturn:

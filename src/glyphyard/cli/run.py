@@ -78,15 +78,14 @@ def run(
     screen.print(f"run: {folder}", highlight=False, soft_wrap=True, markup=False)
     with nullcontext() if begun else worth_keeping(folder), only_one(folder):
         outcome = execute(Run(loaded, folder, folder.parent, screen), until or (f"train-{stage}" if stage else None), stage)
-    if outcome is None:
-        return 0
+    code, page = int(outcome.exit_code) if outcome else 0, folder / "report.html"
     if as_json:
         print_json(
             {
                 "run": str(folder),
-                "outcome": outcome.verdict.outcome,
-                "exit_code": int(outcome.exit_code),
-                "report": str(folder / "report.html"),
+                "outcome": outcome.verdict.outcome if outcome else None,  # None: stopped by --stage or --until
+                "exit_code": code,
+                "report": str(page) if page.is_file() else None,
             }
         )
-    return int(outcome.exit_code)
+    return code

@@ -37,6 +37,10 @@ class TooManyPixels(BadInput):
     """An image is larger than anything that holds text, and would fill the memory of whoever decodes it."""
 
 
+class NotWritten(BadInput):
+    """A disk did not take what was to be written: it is full, or read-only."""
+
+
 class StepFailed(GlyphyardError):
     """Training, export or another step broke although its input was good (exit 4)."""
 

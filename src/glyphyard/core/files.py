@@ -12,16 +12,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from glyphyard.core.errors import BadInput, GlyphyardError
+from glyphyard.core.errors import BadInput, GlyphyardError, NotWritten
 
 
 @contextmanager
 def writing(
-    path: Path, remedy: str = "free some space or choose another folder", failure: type[GlyphyardError] = BadInput
+    path: Path, remedy: str = "free some space or choose another folder", failure: type[GlyphyardError] = NotWritten
 ) -> Iterator[None]:
-    """Turn an `OSError` while something is written to `path` (a full disk) into a `failure` of one line."""
+    """Turn an `OSError` while something is written to `path` (a full disk) into a `failure` of one line.
+
+    Of two, one within the other, the outer names its path: the inner one may lie in a folder that only we know.
+    """
     try:
         yield
+    except NotWritten as error:
+        raise failure(str(path), error.problem, remedy) from error
     except OSError as error:
         raise failure(str(path), f"cannot be written ({error.strerror or error})", remedy) from error
 
@@ -43,6 +48,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
         temporary.replace(target)
+    except OSError as error:
+        _name(error, temporary, target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -57,8 +65,17 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         _put_in_place(temporary, target)
+    except OSError as error:
+        _name(error, temporary, target)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _name(error: OSError, temporary: Path, target: Path) -> None:
+    # A write that fails names no file, and who reads of it knows the target alone. (A name would hide a text without a number.)
+    if error.errno is not None:
+        error.filename = str(error.filename or temporary).replace(str(temporary), str(target))
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import atomic_path, sha256_file
+from glyphyard.core.files import atomic_path, sha256_file, writing
 from glyphyard.core.records import Figure, Record, Scorecard
 from glyphyard.evaluation.held_out import HeldOutRow, difference
 from glyphyard.evaluation.samples import Sample, load_samples
@@ -129,10 +129,11 @@ def load_baseline(name: str, folder: Path = FOLDER) -> tuple[Baseline, Outcomes 
 def write_baseline(path: Path, scorecard: Scorecard, outcomes: Outcomes | None, updates: list[Update]) -> Baseline:
     """Write NAME.parquet (where there are readings) and then NAME.json."""
     name = digest = None
-    if outcomes is not None:
-        name, digest = _write_outcomes(path, outcomes)
-    baseline = Baseline(SCHEMA_VERSION, path.stem, scorecard, name, digest, updates)
-    baseline.write(path)
+    with writing(path):
+        if outcomes is not None:
+            name, digest = _write_outcomes(path, outcomes)
+        baseline = Baseline(SCHEMA_VERSION, path.stem, scorecard, name, digest, updates)
+        baseline.write(path)
     return baseline
 
 

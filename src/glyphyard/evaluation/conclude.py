@@ -9,6 +9,7 @@ from glyphyard.evaluation.baseline import FOLDER, Outcomes, load_baseline, load_
 from glyphyard.evaluation.gate import judge
 from glyphyard.evaluation.present import write_junit, write_markdown
 from glyphyard.evaluation.regression import regression_findings
+from glyphyard.evaluation.samples import writing_scores
 from glyphyard.recipe.suite import SuiteConfig
 
 
@@ -25,7 +26,8 @@ def conclude(
         findings, name = regression_findings(champion, before, scorecard, after, suite), champion.name
         compared = (before, after) if before is not None and after is not None else None
     verdict = judge(scorecard, suite, findings, name)
-    write_junit(out / "junit.xml", verdict)
-    write_markdown(out / "verdict.md", verdict, scorecard, suite, compared)
-    verdict.write(out / "verdict.json")
+    with writing_scores(out):
+        write_junit(out / "junit.xml", verdict)
+        write_markdown(out / "verdict.md", verdict, scorecard, suite, compared)
+        verdict.write(out / "verdict.json")
     return verdict

@@ -25,7 +25,7 @@ from glyphyard.edge.detector import Detector
 from glyphyard.evaluation.detection import DetectionScores, DetectionTally, score_detections
 from glyphyard.evaluation.held_out import HeldOutRow, image_identity
 from glyphyard.evaluation.measure import Origin, card_of, held_out_of
-from glyphyard.evaluation.samples import rows_of
+from glyphyard.evaluation.samples import rows_of, writing_scores
 from glyphyard.evaluation.speed import one_by_one
 from glyphyard.recipe.suite import SuiteConfig
 
@@ -82,8 +82,9 @@ def measure_detector(
     origin = Origin(manifest.fingerprint, split.content_sha256, detector.sha256)
     by_slice = slices_of(samples, detector.classes, confidence, suite)
     card = card_of(samples, suite, origin, scores.figures, by_slice, one_by_one(times_ms, WARM_UP_PAGES, TIMED_PAGES, threads))
-    write_pages(Path(out) / PAGES, samples, len(detector.classes), confidence)
-    card.write(Path(out) / "scorecard.json")
+    with writing_scores(out):
+        write_pages(Path(out) / PAGES, samples, len(detector.classes), confidence)
+        card.write(Path(out) / "scorecard.json")
     return card
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import sha256_bytes, write_text
+from glyphyard.core.files import sha256_bytes, write_text, writing
 from glyphyard.core.pixels import decode_image
 
 SHOWN = 3
@@ -53,7 +53,8 @@ def manifest_path(suite_or_baseline: Path) -> Path:
 
 def write_manifest(path: Path, rows: Sequence[HeldOutRow]) -> str:
     """Write the rows as `image sha256<TAB>path<TAB>text`, sorted, and return the set's hash."""
-    write_text(path, "".join(f"{row.image_sha256}\t{row.path}\t{row.text}\n" for row in sorted(rows)))
+    with writing(path):
+        write_text(path, "".join(f"{row.image_sha256}\t{row.path}\t{row.text}\n" for row in sorted(rows)))
     return held_out_sha256(rows)
 
 

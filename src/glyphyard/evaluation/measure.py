@@ -18,7 +18,15 @@ from glyphyard.edge.language import GREEDY
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.evaluation.calibration import calibration_bins, coverage_at, reject_curve
 from glyphyard.evaluation.held_out import HeldOutRow, held_out_sha256, refuse_another_set
-from glyphyard.evaluation.samples import Sample, first_images, held_out, held_out_rows, read_samples, write_samples
+from glyphyard.evaluation.samples import (
+    Sample,
+    first_images,
+    held_out,
+    held_out_rows,
+    read_samples,
+    write_samples,
+    writing_scores,
+)
 from glyphyard.evaluation.scoring import Scores, score, slices
 from glyphyard.evaluation.speed import latency, rates
 from glyphyard.recipe.suite import SuiteConfig
@@ -109,8 +117,9 @@ def write_scored(samples: list[Sample], suite: SuiteConfig, origin: Origin, spee
         "raw_edits": raw.edits,
         "raw_exact": raw.exact,
     }
-    write_samples(Path(out) / "samples.parquet", samples, columns)
-    card.write(Path(out) / "scorecard.json")
+    with writing_scores(out):
+        write_samples(Path(out) / "samples.parquet", samples, columns)
+        card.write(Path(out) / "scorecard.json")
     return card
 
 

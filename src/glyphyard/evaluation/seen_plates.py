@@ -21,7 +21,7 @@ from glyphyard.core.masks import outline_of
 from glyphyard.core.plate_reading import sure_ones
 from glyphyard.data.region_sheet import draw_regions
 from glyphyard.edge.segmenter import Segmenter
-from glyphyard.evaluation.samples import Sample
+from glyphyard.evaluation.samples import Sample, writing_scores
 
 MOST_DRAWN, WELL_FOUND = 24, 6  # pictures, and how many of them show plates without a mistake
 ENLARGED_PX, MOST_PX, QUALITY = 320, 480, 88  # least and largest width of a picture, and quality of its JPEG
@@ -56,8 +56,10 @@ class FoundWriter:
 
     def __enter__(self) -> Self:
         """Open the file under a temporary name."""
-        temporary = self._stack.enter_context(atomic_path(self._path))
-        self._file = self._stack.enter_context(pq.ParquetWriter(temporary, FOUND_SCHEMA))
+        with writing_scores(self._path.parent):
+            temporary = self._stack.enter_context(atomic_path(self._path))
+            self._file = self._stack.enter_context(pq.ParquetWriter(temporary, FOUND_SCHEMA))
+        self._stack.push(self._last_rows)
         return self
 
     def add(self, seen: Seen) -> None:
@@ -77,14 +79,18 @@ class FoundWriter:
             self._flush()
 
     def _flush(self) -> None:
-        self._file.write_table(pa.Table.from_pylist(self._rows, schema=FOUND_SCHEMA))
+        with writing_scores(self._path.parent):
+            self._file.write_table(pa.Table.from_pylist(self._rows, schema=FOUND_SCHEMA))
         self._rows = []
+
+    def _last_rows(self, raised: type[BaseException] | None, *_: Any) -> None:
+        if raised is None:
+            self._flush()
 
     def __exit__(self, *raised: Any) -> bool | None:
         """Give the file its name, or leave none where something was raised."""
-        if raised[0] is None:
-            self._flush()
-        return self._stack.__exit__(*raised)
+        with writing_scores(self._path.parent):
+            return self._stack.__exit__(*raised)
 
 
 class DrawnPlates:

@@ -23,7 +23,7 @@ from glyphyard.data.region_masks import polygon_mask
 from glyphyard.edge.segmenter import Segmenter
 from glyphyard.evaluation.detection import DetectionScores, DetectionTally, score_detections
 from glyphyard.evaluation.measure import Origin, card_of, held_out_of, scorecard
-from glyphyard.evaluation.samples import COLUMNS, Sample, opened, rows_of, sample_of, write_samples
+from glyphyard.evaluation.samples import COLUMNS, Sample, opened, rows_of, sample_of, write_samples, writing_scores
 from glyphyard.evaluation.scoring import score
 from glyphyard.evaluation.seen_plates import DrawnPlates, FoundWriter, Seen
 from glyphyard.evaluation.speed import one_by_one
@@ -74,8 +74,9 @@ def measure_segmenter(
     origin = Origin(manifest.fingerprint, split.content_sha256, segmenter.sha256, alphabet)
     card = _read_card(samples, suite, origin, speed, out) if segmenter.manifest.reads else None
     card = replace(card, figures=figures | card.figures) if card else card_of(samples, suite, origin, figures, {}, speed)
-    drawn.write(out / DRAWN)
-    card.write(out / "scorecard.json")
+    with writing_scores(out):
+        drawn.write(out / DRAWN)
+        card.write(out / "scorecard.json")
     return card
 
 
@@ -120,5 +121,6 @@ def _scores(tally: DetectionTally, samples: Sequence[Sample], segmenter: Segment
 def _read_card(samples: Sequence[Sample], suite: SuiteConfig, origin: Origin, speed: dict[str, float], out: Path) -> Scorecard:
     scores, raw = score(samples, suite.equivalences, suite.case), score(samples, ())
     columns = {"edits": scores.edits, "exact": scores.exact, "characters": scores.characters}
-    write_samples(out / "samples.parquet", samples, columns | {"raw_edits": raw.edits, "raw_exact": raw.exact})
+    with writing_scores(out):
+        write_samples(out / "samples.parquet", samples, columns | {"raw_edits": raw.edits, "raw_exact": raw.exact})
     return scorecard(samples, scores, raw, suite, origin, speed)

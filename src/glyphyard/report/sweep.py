@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from glyphyard.core.files import read_json, write_text
+from glyphyard.core.files import read_json, write_text, writing
 from glyphyard.core.redact import redact
 from glyphyard.recipe.sweep import AshaConfig, halvings
 from glyphyard.report.svg import Format, percent, short
@@ -23,7 +23,9 @@ STAMPS = {"winner": "WINNER", "inside_the_noise": "INSIDE THE NOISE", "no_candid
 def write_sweep_report(folder: Path) -> Path:
     """Write report.html into a sweep's folder from sweep.json, trials.json and decision.json."""
     target = Path(folder) / "report.html"
-    write_text(target, render_sweep(Path(folder)))
+    page = render_sweep(Path(folder))
+    with writing(target, "free some space; the sweep goes on with --resume"):
+        write_text(target, page)
     return target
 
 

@@ -53,14 +53,23 @@ def load_state(path: Path, remedy: str = "use another one") -> State:
 
 
 def load_parts(path: Path, parts: nn.ModuleDict) -> nn.ModuleDict:
-    """Load into `parts` the weights that a checkpoint was validated with (the average where there is one); return them."""
-    state = load_state(path)
-    put_weights(parts, state["parts"] if state["ema"] is None else state["ema"], str(path))
+    """Load into `parts` the weights that a checkpoint was validated with; return them."""
+    put_weights(parts, validated_weights(path), str(path))
     return parts
 
 
-def put_weights(parts: nn.ModuleDict, weights: dict[str, Tensor], where: str) -> None:
-    """Load weights into those parts that `weights` holds; a part of another shape or with unknown tensors is a `BadInput`."""
+def validated_weights(path: Path) -> dict[str, Tensor]:
+    """Return the weights that a checkpoint was validated with: the average where there is one."""
+    state = load_state(path)
+    weights: dict[str, Tensor] = state["parts"] if state["ema"] is None else state["ema"]
+    return weights
+
+
+def put_weights(parts: nn.ModuleDict, weights: dict[str, Tensor], where: str) -> list[str]:
+    """Load weights into those parts that `weights` holds, and return which others have some, and keep theirs.
+
+    A part of another shape or with unknown tensors is a `BadInput`.
+    """
     held = {name.split(".", 1)[0] for name in weights}
     if not held & set(parts):
         raise BadInput(
@@ -73,6 +82,7 @@ def put_weights(parts: nn.ModuleDict, weights: dict[str, Tensor], where: str) ->
         except RuntimeError as error:
             problem = f"its weights do not fit part `{name}` of this recipe ({' '.join(str(error).split())[:200]})"
             raise BadInput(where, problem, "start from a checkpoint of the same model and alphabet") from error
+    return [name for name, part in parts.items() if name not in held and any(True for _ in part.parameters())]
 
 
 def check_fingerprints(found: dict[str, Any], expected: dict[str, Any], where: str) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from glyphyard.core.errors import BadInput
 from glyphyard.tasks.base import Rows, Task, told_terms, weighted_sum
-from glyphyard.training.checkpoint import load_parts, put_weights
+from glyphyard.training.checkpoint import put_weights, validated_weights
 from glyphyard.training.ema import Ema
 from glyphyard.training.ingest import Ingest
 from glyphyard.training.job import StageJob
@@ -45,7 +45,9 @@ class Learner:
         self.term_names = told_terms(task, self.stage)
         self.told: str | None = None
         if (start := start_of(job)) is not None:
-            load_parts(start, self.parts)
+            fresh = put_weights(self.parts, validated_weights(start), str(start))
+            if fresh and not job.last.is_file():  # a pretrained recogniser alone is a good start, and a wrong file looks the same
+                self.told = f"random weights in {', '.join(fresh)}: {start} holds none"
         elif not job.last.is_file():
             self.told = task.warm_start(self.parts)
         self.parts.to(ranks.device)

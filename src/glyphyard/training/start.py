@@ -31,7 +31,7 @@ def state_to_go_on(job: StageJob, fingerprints: dict[str, Any], steps_per_epoch:
     """
     origin = job.parent
     assert origin is not None  # the laws ask for a file
-    state = load_state(origin)
+    state = _whole(origin)
     differing = {k: (state["fingerprints"].get(k), fingerprints[k]) for k in ("dataset", "workers")}
     for name, (was, now) in differing.items():
         if was != now:
@@ -53,11 +53,19 @@ def state_to_go_on(job: StageJob, fingerprints: dict[str, Any], steps_per_epoch:
     return state
 
 
+def _whole(path: Path) -> State:
+    """Load a state that can go on; of a checkpoint made elsewhere weights may be all that there is."""
+    state = load_state(path)
+    if missing := [name for name in ("fingerprints", "position", "optimizer") if not isinstance(state.get(name), dict)]:
+        raise BadInput(str(path), f"holds no {' and no '.join(missing)} to go on with", FINETUNE)
+    return state
+
+
 def _standing(origin: Path, standing: dict[str, Any]) -> dict[str, Any]:
     """Return where the stage stands: with its best epoch if that one's weights lie beside, and with all its patience."""
     patient = standing | {"stale": 0}
     best = origin.with_name(BEST)
-    if best.is_file() and load_state(best)["position"]["standing"]["best_epoch"] == standing["best_epoch"]:
+    if best.is_file() and _whole(best)["position"]["standing"]["best_epoch"] == standing["best_epoch"]:
         return patient
     return patient | {"best_epoch": 0, "best": {}, "mark": None}
 
