@@ -7,13 +7,15 @@ import csv
 import cv2
 import pytest
 from click.testing import CliRunner
+from little_disk import little_disk
 
 from glyphyard.cli.synth import synth
 from glyphyard.core.errors import BadInput
 from glyphyard.data.sources.yolo_folder import list_yolo_folder
 from glyphyard.pipeline import page_synthesis
 from glyphyard.pipeline.page_synthesis import write_pages
-from glyphyard.recipe.dataset import SplitConfig, SyntheticPages, YoloFolder
+from glyphyard.pipeline.synthesis import write_plates
+from glyphyard.recipe.dataset import SplitConfig, SyntheticPages, SyntheticPlates, YoloFolder
 
 
 def test_the_verb_writes_a_yolo_folder_with_texts(tmp_path):
@@ -29,6 +31,18 @@ def test_the_verb_writes_a_yolo_folder_with_texts(tmp_path):
     assert len(rows) == sum(len(p.regions) for p in pages) > 4
     assert all(row["text"] for row in rows)
     assert cv2.imread(str(tmp_path / "pages" / "sheet.png")) is not None
+
+
+def test_a_full_disk_is_one_line_about_the_folder_that_was_asked_for(tmp_path):
+    plates = SyntheticPlates(kind="synthetic_plates", name="plates", count=2)
+    with little_disk(1_000), pytest.raises(BadInput, match="cannot be written") as caught:
+        write_plates(plates, tmp_path / "plates", 1, print)
+    assert caught.value.where == str(tmp_path / "plates")
+    pages = SyntheticPages(kind="synthetic_pages", name="pages", count=1)
+    with little_disk(1_000), pytest.raises(BadInput, match="cannot be written") as caught:
+        write_pages(pages, tmp_path / "pages", SplitConfig(), 1, print)
+    assert caught.value.where == str(tmp_path / "pages")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_existing_folder_is_not_touched(tmp_path):

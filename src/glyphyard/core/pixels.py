@@ -96,6 +96,11 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     return decode_image(data, str(path), max_pixels)
 
 
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write an image; a disk that refuses is an `OSError`, which cv2.imwrite keeps to itself or leaves half an image behind."""
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+
+
 def pair_identity(identity: str, low: bytes | None) -> str:
     """Return the hash that a picture goes by together with its low-resolution side, if that was made once and for all.
 

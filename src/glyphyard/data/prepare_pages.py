@@ -14,13 +14,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from glyphyard.core.boxes import to_corners
 from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import fingerprint, make_folder, sha256_bytes, sha256_file, write_json
+from glyphyard.core.pixels import write_png
 from glyphyard.core.records import DatasetManifest
 from glyphyard.data.drawn_pages import CLASS, Drawing, draw_all
 from glyphyard.data.findings import told
@@ -146,7 +146,7 @@ def _write(folder: Path, found: PageSet, names: tuple[str, ...], workers: int | 
     write_yaml(folder, names)
     every = list(chain.from_iterable(found.pages.values()))
     if every:
-        cv2.imwrite(str(folder / "boxes.png"), sheet_of(every, SHOWN))
+        write_png(folder / "boxes.png", sheet_of(every, SHOWN))
     return entries
 
 

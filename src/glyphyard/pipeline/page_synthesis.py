@@ -11,7 +11,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import atomic_folder
+from glyphyard.core.files import atomic_folder, writing
+from glyphyard.core.pixels import write_png
 from glyphyard.data.drawn_pages import CLASS, COLUMNS, Drawing, draw_all
 from glyphyard.data.yolo_folder_writer import make_folders, write_yaml
 from glyphyard.recipe.dataset import SPLITS, Split, SplitConfig, SyntheticPages
@@ -31,7 +32,7 @@ def write_pages(
     if out.exists():
         raise BadInput(str(out), "this folder is there already", "choose another --out")
     counts: Counter[str] = Counter()
-    with atomic_folder(out.absolute()) as folder:
+    with writing(out), atomic_folder(out.absolute()) as folder:
         make_folders(folder)
         with (folder / "lines.csv").open("w", encoding="utf-8", newline="") as opened:
             table = csv.writer(opened)
@@ -64,12 +65,10 @@ def _drawn(
 
 
 def _write_sheet(path: Path, pages: SyntheticPages) -> None:
-    import cv2
-
     from glyphyard.data.region_sheet import draw_regions, page_sheet
     from glyphyard.data.synth.pages import render_page
 
     shown = [render_page(pages.seed, i, pages.difficulty) for i in range(min(pages.count, ON_SHEET))]
     pictures = [draw_regions(p.image_bgr, p.boxes, [CLASS] * len(p.boxes)) for p in shown]
     captions = [f"{i}: {p.meta['kind']}, {p.meta['pen']}, {p.meta['lines']} lines" for i, p in enumerate(shown)]
-    cv2.imwrite(str(path), page_sheet(pictures, captions))
+    write_png(path, page_sheet(pictures, captions))

@@ -9,8 +9,9 @@ from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 
-from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder
+from glyphyard.core.errors import BadInput
+from glyphyard.core.files import atomic_folder, writing
+from glyphyard.core.pixels import write_png
 from glyphyard.recipe.dataset import SyntheticPlates
 
 CHUNK = 250
@@ -20,13 +21,11 @@ Written = tuple[str, str, dict[str, str]]  # path, text, what is known of it
 
 def write_plates(plates: SyntheticPlates, out: Path, workers: int | None, say: Callable[[str], None]) -> None:
     """Write images/*.png, labels.txt, meta.csv and sheet.png to the new folder `out`."""
-    import cv2
-
     from glyphyard.data.synth import contact_sheet, render_plate
 
     if out.exists():
         raise BadInput(str(out), "this folder is there already", "choose another --out")
-    with atomic_folder(out.absolute()) as folder:
+    with writing(out), atomic_folder(out.absolute()) as folder:
         (folder / "images").mkdir()
         rows: list[Written] = []
         for i, made in enumerate(_rendered(folder, plates, workers)):
@@ -37,7 +36,7 @@ def write_plates(plates: SyntheticPlates, out: Path, workers: int | None, say: C
         _write_meta(folder / "meta.csv", rows)
         shown = range(min(plates.count, ON_SHEET))
         sheet = contact_sheet([render_plate(plates.seed, i, plates.family, difficulty=plates.difficulty) for i in shown])
-        cv2.imwrite(str(folder / "sheet.png"), sheet)
+        write_png(folder / "sheet.png", sheet)
 
 
 def _rendered(folder: Path, plates: SyntheticPlates, workers: int | None) -> Iterator[list[Written]]:
@@ -60,8 +59,7 @@ def _render_chunk(job: tuple[Path, SyntheticPlates, int, int]) -> list[Written]:
     for index in range(start, stop):
         plate = render_plate(plates.seed, index, plates.family, difficulty=plates.difficulty)
         path = f"images/{index:07d}.png"
-        if not cv2.imwrite(str(folder / path), plate.image_bgr):
-            raise StepFailed(str(folder / path), "cannot write this image", "is the disk full?")
+        write_png(folder / path, plate.image_bgr)
         rows.append((path, plate.text, plate.meta))
     return rows
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_folder, write_json
+from glyphyard.core.pixels import write_png
 from glyphyard.data.findings import AuditFinding, by_kind, told
 from glyphyard.data.region_sheet import draw_regions, page_sheet
 from glyphyard.data.yolo_folder_writer import label_lines, make_folders, put_page, write_yaml
@@ -89,7 +90,7 @@ def importing(out: Path, names: tuple[str, ...], say: Say) -> Iterator[Import]:
             raise BadInput(str(out), f"no page is left to train on ({found})", "see the findings; lower --validation and --test")
         write_yaml(folder, names)
         write_json(folder / "audit.json", made.summary())
-        cv2.imwrite(str(folder / "boxes.png"), page_sheet([p for p, _ in made.shown], [c for _, c in made.shown]))
+        write_png(folder / "boxes.png", page_sheet([p for p, _ in made.shown], [c for _, c in made.shown]))
     for line in told(made.findings):
         say(line)
     for split in SPLITS:
