@@ -29,6 +29,7 @@ from glyphyard.export.catalogue import exporter_of
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.store import DEFAULT_STORE, open_run, recipe_of
 from glyphyard.recipe.load import load_suite
+from glyphyard.recipe.suite import REPORTED
 
 BEST = "best.pt"
 Readings = tuple[np.ndarray, np.ndarray]  # of each crop whether its word was read right, and its group
@@ -67,7 +68,8 @@ def p_value(above: Readings | None, read: Readings | None) -> str:
 
 def table_of(runs: Sequence[Run], wanted: str | None, folder: Path, say) -> Table:
     """Return a row for each stage of each run."""
-    names = evaluation_of(runs[0].recipe.task).headline
+    task = runs[0].recipe.task
+    names = [name for name in evaluation_of(task).headline if name in REPORTED[task]]
     table = Table("run", "stage", *(label(name) for name in names), "p", title="on the held-out split")
     above: Readings | None = None
     for run in runs:

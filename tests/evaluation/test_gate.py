@@ -220,3 +220,10 @@ def test_what_frames_vote_on_is_judged_by_the_number_of_plates(plates: int, outc
 def test_a_figure_over_part_of_the_crops_stands_on_that_part() -> None:
     suite = suite_of(thresholds=(Threshold(metric="export_word_acc_cost", below=0.02),))
     assert judge(card({"export_word_acc_cost": Figure(0.0, 0.0, 0.0, 60)}, 6000), suite).outcome == INSUFFICIENT_DATA
+
+
+def test_objects_on_pages_are_no_pages() -> None:
+    suite = suite_of(thresholds=(Threshold(metric="map50", above=0.5),), unit="pages", min_samples=150)
+    verdict = judge(card({"map50": Figure(0.9, 0.85, 0.95, 120)}, 200), suite)  # many pages are empty
+    assert verdict.outcome == PASS
+    assert "200 pages" in verdict.findings[0].message

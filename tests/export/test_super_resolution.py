@@ -63,6 +63,23 @@ def test_confidences_are_fitted_on_what_is_read_which_is_made(
     assert all(np.abs(a.astype(int) - b.astype(int)).max() <= 1 for a, b in zip(seen, made, strict=True))
 
 
+def test_other_forms_are_judged_on_what_the_generator_makes(exported: tuple[Path, BundleRecord]) -> None:
+    from glyphyard.core.pixels import PixelContract
+    from glyphyard.edge.session import OnnxSession
+    from glyphyard.export.cpu_graph import known_crops
+    from glyphyard.export.super_resolution import _shown
+
+    manifest = DatasetManifest.read(prepared() / "manifest.json")
+    low, high = PixelContract(**manifest.low_pixels), PixelContract(**manifest.pixels)  # type: ignore[arg-type]
+    session = OnnxSession((exported[0] / "generator.onnx").read_bytes(), "generator.onnx")
+    whole, made = (
+        known_crops(prepared(), manifest, high, show) for show in (None, _shown(session, low, high, restoring_recipe()))
+    )
+    for before, after in ((whole.fit, made.fit), (whole.judge, made.judge)):  # training rows have no low side until it is drawn
+        assert [image.shape for image in after] == [image.shape for image in before]
+        assert all((a != b).any() for a, b in zip(before, after, strict=True))
+
+
 def test_the_generator_is_held_against_the_recipes_devices(
     exported: tuple[Path, BundleRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:

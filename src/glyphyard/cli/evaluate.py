@@ -102,7 +102,7 @@ def _measured(bundle: Path, dataset: Path, terms: Terms, out: Path, workers: int
     """Measure a bundle the way of its task; text readers can be shared out among workers and decoded in two ways."""
     from glyphyard.core.errors import BadInput
     from glyphyard.core.files import read_json
-    from glyphyard.evaluation.catalogue import evaluation_of
+    from glyphyard.evaluation.catalogue import evaluation_of, told
     from glyphyard.evaluation.measure import read_here
 
     task = terms.recipe.task if terms.recipe else str(read_json(bundle / "bundle.json").get("task", "recognition"))
@@ -122,4 +122,7 @@ def _measured(bundle: Path, dataset: Path, terms: Terms, out: Path, workers: int
             options["reader"] = reader_on_ray(workers)
         elif task == "recognition":
             options |= {"reader": partial(read_here, decode=decode), "decode": decode}
-        return evaluation_of(task).measure(bundle, dataset, terms.suite, out, **options)
+        how = evaluation_of(task)
+        card = how.measure(bundle, dataset, terms.suite, out, **options)
+        say(f"evaluate: {told(card, how.headline)} on {card.samples} {terms.suite.unit}")
+        return card

@@ -49,6 +49,7 @@ def identify(dataset: DatasetConfig, capacity: Capacity, store: Path, known_only
     content = {source.name: _content(source, listed.get(source.name, []), hashes) for source in dataset.sources}
     if dataset.low_resolution:
         content["low_resolution"] = sha256_file(Path(__file__).parent / "degrade.py")
+        content["hashed"] = "both sides"  # what was prepared before is known by its high sides alone
     whole = {"config": _without_young(config), "time_steps": capacity.places, "content": content, "prepare": PREPARE_VERSION}
     if not capacity.blanks:
         whole["blanks"] = False  # what was prepared for CTC keeps its name

@@ -115,8 +115,9 @@ def _threshold_findings(scorecard: Scorecard, suite: SuiteConfig) -> Iterator[Fi
 
 
 def _judge_bound(bound: Bound, figure: Figure, scorecard: Scorecard, suite: SuiteConfig) -> Finding:
-    # Plates where frames voted, some crops where not all were measured; characters and boxes are more, and come by the sample.
-    samples = min(figure.count, scorecard.samples) if figure.value is not None else scorecard.samples
+    # Plates where frames voted, some crops where not all were measured; what characters and boxes are counted in comes by the sample.
+    own = bound.metric in SHARES_OF_SAMPLES or bound.metric == "export_word_acc_cost"
+    samples = figure.count if own and figure.value is not None else scorecard.samples
     unit = "plates" if bound.metric.endswith("voted_word_acc") else suite.unit
 
     def found(outcome: str, message: str) -> Finding:

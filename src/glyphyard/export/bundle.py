@@ -19,12 +19,12 @@ from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, describe
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.session import OnnxSession
 from glyphyard.export.cpu_graph import cpu_file, known_crops
-from glyphyard.export.crops import spread_crops
+from glyphyard.export.crops import Show, spread_crops
 from glyphyard.export.engine_plans import Exported, target_files
 from glyphyard.export.onnx_graph import export_onnx, for_inference
 from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import check_parity, runner_of
-from glyphyard.export.validation import Enlarge, learn_from_data
+from glyphyard.export.validation import learn_from_data
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.base import Task
 from glyphyard.tasks.catalogue import task_of
@@ -49,11 +49,12 @@ def export_bundle(
     dataset: Path,
     out: Path,
     say: Callable[[str], None] = print,
-    enlarge: Enlarge | None = None,
+    show: Show | None = None,
 ) -> BundleRecord:
     """Write the bundle of trained `parts` to folder `out`, whole or not at all (an older one is replaced).
 
-    `enlarge`: what makes the crops that it will read, where that is a generator; confidences are fitted on those.
+    `show`: what makes the crops that it will read of a dataset's rows, where that is a generator. Confidences are fitted and
+    other forms of the model judged on those.
 
     A graph that a device could not run, a number or a string that differs from torch's, or a bundle that does not read
     its own golden crops is a `StepFailed`.
@@ -89,14 +90,14 @@ def export_bundle(
         golden=golden,
         pixels=pixels,
         decode=lambda output: decoder_of(spec.decode)(output, alphabet),
-        training_crops=lambda count: spread_crops(dataset, manifest, pixels, count, splits=("train",)),
+        training_crops=lambda count: spread_crops(dataset, manifest, pixels, count, splits=("train",), show=show),
         dataset_fingerprint=manifest.fingerprint,
     )
     packed |= target_files(exported, config, say)
-    learnt = learn_from_data(dataset, manifest, pixels, alphabet, session.run, decoder_of(spec.decode), config, say, enlarge)
+    learnt = learn_from_data(dataset, manifest, pixels, alphabet, session.run, decoder_of(spec.decode), config, say, show)
     packed |= learnt.files
     for_cpu = cpu_file(
-        model, session.run, golden, lambda: known_crops(dataset, manifest, pixels), pixels, exported.decode, config, say
+        model, session.run, golden, lambda: known_crops(dataset, manifest, pixels, show), pixels, exported.decode, config, say
     )
     packed |= for_cpu.files
     versions = installed_versions()

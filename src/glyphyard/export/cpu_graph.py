@@ -24,7 +24,7 @@ from glyphyard.core.records import DatasetManifest
 from glyphyard.edge.bundle import Golden
 from glyphyard.edge.manifest import CPU_MODEL, STEP_IDS, STEP_PROBABILITIES
 from glyphyard.edge.session import CPU_TOLERANCE, OnnxSession
-from glyphyard.export.crops import batches_of, on_all_cores, spread_crops
+from glyphyard.export.crops import Show, batches_of, on_all_cores, spread_crops
 from glyphyard.export.parity import Runner
 from glyphyard.export.thin_lstm import thin_lstms
 from glyphyard.recipe.run import ExportConfig
@@ -55,10 +55,10 @@ class Crops:
     judge: list[np.ndarray]
 
 
-def known_crops(dataset: Path, manifest: DatasetManifest, pixels: PixelContract) -> Crops:
+def known_crops(dataset: Path, manifest: DatasetManifest, pixels: PixelContract, show: Show | None = None) -> Crops:
     """Return crops of the training split to learn from, and others of it and of the validation split to judge by."""
     found = {
-        name: spread_crops(dataset, manifest, pixels, count, splits=(name,))
+        name: spread_crops(dataset, manifest, pixels, count, splits=(name,), show=show)
         for name, count in SPLITS.items()
         if name in manifest.splits and manifest.splits[name].rows
     }

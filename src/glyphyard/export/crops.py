@@ -17,13 +17,22 @@ from glyphyard.core.records import DatasetManifest, SplitRecord
 
 BATCH = 64
 T = TypeVar("T")
+Show = Callable[
+    [list[dict[str, Any]]], list[np.ndarray]
+]  # rows of a dataset → the crops that are read, where those are made of them
 SPLITS = ("validation", "test", "train")  # the first that has rows
+SHOWN = ("id", "pixels", "lr_pixels")  # the columns that a `Show` gets
 
 
 def spread_crops(
-    dataset: Path, manifest: DatasetManifest, pixels: PixelContract, count: int, splits: Sequence[str] = SPLITS
+    dataset: Path,
+    manifest: DatasetManifest,
+    pixels: PixelContract,
+    count: int,
+    splits: Sequence[str] = SPLITS,
+    show: Show | None = None,
 ) -> list[np.ndarray]:
-    """Return at most `count` resized crops (H,W) or (H,W,3) uint8, evenly spaced over the split in order of their ids.
+    """Return at most `count` crops (H,W) or (H,W,3) uint8 as they are read, evenly spaced over the split in order of their ids.
 
     The split is the first of `splits` that has rows; none of them is a `BadInput`.
     """
@@ -32,6 +41,8 @@ def spread_crops(
             str(dataset), f"was prepared for pixels {manifest.pixels}, the recipe has {pixels.to_json()}", "prepare it again"
         )
     split = split_of(dataset, manifest, splits)
+    if show is not None:
+        return show(list(spread_rows(dataset, split, count, SHOWN)))
     return [to_array(row["pixels"], pixels) for row in spread_rows(dataset, split, count, ("pixels",))]
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from onnx import ModelProto
 from torch import nn
 
@@ -19,17 +21,18 @@ from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, writi
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import BundleRecord, DatasetManifest
 from glyphyard.core.targets import target_named
+from glyphyard.data.degrade import degrade
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, SCHEMA_VERSION
 from glyphyard.edge.recognizer import Recognizer
 from glyphyard.edge.restorer import GENERATOR, RECOGNISER, TASK, GoldenPairs, Restorer, RestorerManifest, pack_pairs, to_images
 from glyphyard.edge.session import OnnxSession
 from glyphyard.export.bundle import export_bundle, for_inference_parts, installed_versions
+from glyphyard.export.crops import Show, to_array
 from glyphyard.export.form_cost import FormCost, HeldOut, as_recogniser, form_cost, read_held_out
 from glyphyard.export.lint import lint, refuse
 from glyphyard.export.onnx_graph import export_onnx
 from glyphyard.export.onnx_laws import check_graph
 from glyphyard.export.parity import runner_of
-from glyphyard.export.validation import Enlarge
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.restorer import RestorerConfig
 from glyphyard.recipe.run import ExportConfig
@@ -59,7 +62,8 @@ def export_restorer(recipe: Recipe, checkpoint: Path, dataset: Path, out: Path, 
         data = model.SerializeToString(deterministic=True)
         low = PixelContract(**(manifest.low_pixels or {}))
         session = OnnxSession(data, GENERATOR)
-        reader = _export_recogniser(recipe, parts, checkpoint, dataset, folder / RECOGNISER, say, _enlarger(session, low, recipe))
+        show = _shown(session, low, PixelContract(**manifest.pixels), recipe)
+        reader = _export_recogniser(recipe, parts, checkpoint, dataset, folder / RECOGNISER, say, show)
         recogniser = Recognizer(folder / RECOGNISER)
         worst, compared = _check_pictures(spec.module, session, recogniser, held_out, low, recipe)
         cost = form_cost(recipe, parts, session, recogniser, held_out, low, say)
@@ -96,20 +100,30 @@ def _hold_against_targets(model: ModelProto, config: ExportConfig, say: Say) -> 
 
 
 def _export_recogniser(
-    recipe: Recipe, parts: nn.ModuleDict, checkpoint: Path, dataset: Path, out: Path, say: Say, enlarge: Enlarge
+    recipe: Recipe, parts: nn.ModuleDict, checkpoint: Path, dataset: Path, out: Path, say: Say, show: Show
 ) -> BundleRecord:
     view, model = as_recogniser(recipe), nn.ModuleDict({"model": parts["recogniser"]})
-    return export_bundle(view, task_of(view), model, checkpoint, dataset, out, say, enlarge)
+    return export_bundle(view, task_of(view), model, checkpoint, dataset, out, say, show)
 
 
-def _enlarger(session: OnnxSession, low: PixelContract, recipe: Recipe) -> Enlarge:
-    most = recipe.export.max_batch
+def _shown(session: OnnxSession, low: PixelContract, high: PixelContract, recipe: Recipe) -> Show:
+    """Return what makes the crops that the recogniser will read: the generator, of low sides; of rows without one it is drawn."""
+    most, degradation = recipe.export.max_batch, recipe.dataset.low_resolution
+    assert degradation is not None
 
-    def enlarge(small: list[np.ndarray]) -> list[np.ndarray]:
-        batches = (small[start : start + most] for start in range(0, len(small), most))
-        return [image for batch in batches for image in to_images(session.run(low.batch(batch)))]
+    def small(rows: list[dict[str, Any]]) -> list[np.ndarray]:
+        bare = [row for row in rows if row["lr_pixels"] is None]
+        if not bare:
+            return [to_array(row["lr_pixels"], low) for row in rows]
+        crops = torch.from_numpy(np.stack([to_array(row["pixels"], high) for row in bare]))
+        drawn = iter(degrade(crops, torch.tensor([row["id"] for row in bare]), 1, recipe.seed, degradation).numpy())
+        return [next(drawn) if row["lr_pixels"] is None else to_array(row["lr_pixels"], low) for row in rows]
 
-    return enlarge
+    def show(rows: list[dict[str, Any]]) -> list[np.ndarray]:
+        batches = (rows[start : start + most] for start in range(0, len(rows), most))
+        return [image for batch in batches for image in to_images(session.run(low.batch(small(batch))))]
+
+    return show
 
 
 def _check_pictures(

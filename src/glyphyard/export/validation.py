@@ -22,11 +22,10 @@ from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import DatasetManifest
 from glyphyard.core.text_metrics import edit_distance
 from glyphyard.edge.manifest import NGRAM
-from glyphyard.export.crops import batches_of, on_all_cores
+from glyphyard.export.crops import SHOWN, Show, batches_of, on_all_cores, spread_rows, to_array
 from glyphyard.export.parity import Runner
 from glyphyard.recipe.run import ExportConfig
 
-Enlarge = Callable[[list[np.ndarray]], list[np.ndarray]]  # low sides → the crops that are read
 MOST_ROWS = 1000  # more would take minutes and change the third digit
 BEAM_ROWS = 200  # beam search is slow, and is tried with every pair of the grid
 WEIGHTS, BONUSES = (0.15, 0.3, 0.5, 0.7), (0.0, 0.5, 1.0)
@@ -50,15 +49,15 @@ def learn_from_data(
     decode: Decode,
     config: ExportConfig,
     say: Callable[[str], None],
-    enlarge: Enlarge | None = None,
+    show: Show | None = None,
 ) -> Learnt:
     """Read the validation rows with the exported model and fit what the recipe asks for; test rows are never looked at.
 
-    With `enlarge` their low sides are read, made large by it.
+    With `show` what it makes of them is read.
     """
     if not (config.calibrate or config.ngram) or not _rows(manifest, "validation") or manifest.pixels != pixels.to_json():
         return Learnt()
-    crops, texts = _sample(dataset, manifest, pixels, MOST_ROWS, enlarge)
+    crops, texts = _sample(dataset, manifest, pixels, MOST_ROWS, show)
     truths = [alphabet.canonical(text) for text in texts]
     logits = np.concatenate(on_all_cores(run, batches_of(crops, pixels)), axis=1)
     calibration = _calibration(logits, truths, alphabet, decode, say) if config.calibrate else None
@@ -110,21 +109,13 @@ def _rows(manifest: DatasetManifest, split: str) -> int:
 
 
 def _sample(
-    dataset: Path, manifest: DatasetManifest, pixels: PixelContract, count: int, enlarge: Enlarge | None
+    dataset: Path, manifest: DatasetManifest, pixels: PixelContract, count: int, show: Show | None
 ) -> tuple[list[np.ndarray], list[str]]:
     """Return at most `count` validation crops as they are read, and their texts, evenly spaced in order of their ids."""
-    rows = _rows(manifest, "validation")
-    wanted = set(np.linspace(0, rows - 1, min(count, rows)).round().astype(int).tolist())
-    side = "pixels"
-    if enlarge is not None and manifest.low_pixels is not None:
-        side, pixels = "lr_pixels", PixelContract(**manifest.low_pixels)
-    frame = (pixels.height, pixels.width) if pixels.channels == 1 else (pixels.height, pixels.width, pixels.channels)
-    crops, texts = [], []
-    for i, (data, text) in enumerate(_columns(dataset, manifest, "validation", side, "text")):
-        if i in wanted:
-            crops.append(np.frombuffer(data, np.uint8).reshape(frame))
-            texts.append(text)
-    return (crops if enlarge is None else enlarge(crops)), texts
+    columns = ("text", *(SHOWN if show else ("pixels",)))
+    rows = list(spread_rows(dataset, manifest.splits["validation"], count, columns))
+    crops = show(rows) if show else [to_array(row["pixels"], pixels) for row in rows]
+    return crops, [row["text"] for row in rows]
 
 
 def _texts(dataset: Path, manifest: DatasetManifest, split: str) -> Iterator[str]:

@@ -13,8 +13,9 @@ Columns = Annotated[tuple[str, ...], Field(strict=False)]
 
 _READING = ("cer", "exact_match", "length_accuracy")
 _RECOGNITION = (*_READING, *(f"raw_{name}" for name in _READING), "coverage_at_99_precision")
-# Of each view of a crop: enlarged bicubically, made by the generator (no prefix), as it should be or, if nobody knows, as it is.
-_PREFIXES = ("", "bicubic_", "hr_", "as_is_")
+# Of each view of a crop: enlarged bicubically, made by the generator (no prefix), and as it should be. A recipe's crops have a high
+# side; of others, which come with labels alone, `as_is_…` is reported in place of `hr_…`.
+_PREFIXES = ("", "bicubic_", "hr_")
 _VIEWS = tuple(f"{view}{name}" for view in _PREFIXES for name in ("word_acc", "char_acc", "voted_word_acc"))
 _LIKENESS = ("psnr", "ssim", "bicubic_psnr", "bicubic_ssim")
 # Average precision at overlap 0.5 and over 0.5 to 0.95, of all objects and by size; the others at the confidence of the bundle.
@@ -36,7 +37,7 @@ REPORTED: dict[str, tuple[str, ...]] = {
 # Shares of samples or plates, each right or wrong: their intervals are Wilson's.
 SHARES_OF_SAMPLES = frozenset(
     {"exact_match", "length_accuracy", "raw_exact_match", "raw_length_accuracy"}
-    | {f"{view}{name}" for view in _PREFIXES for name in ("word_acc", "voted_word_acc")}
+    | {f"{view}{name}" for view in (*_PREFIXES, "as_is_") for name in ("word_acc", "voted_word_acc")}
 )
 LOWER_IS_BETTER = frozenset({"cer", "raw_cer", "wer", "raw_wer", "loss", "export_word_acc_cost"})
 NOT_A_SHARE = {"psnr": "dB", "ssim": "", "bicubic_psnr": "dB", "bicubic_ssim": ""}  # the unit of figures that are no percentage
