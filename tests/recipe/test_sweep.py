@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from glyphyard.core.errors import BadInput
+from glyphyard.recipe.augmentation import AugmentationConfig
 from glyphyard.recipe.load import load_recipe, recipe_from_json
+from glyphyard.recipe.model import OnPreset
 from glyphyard.recipe.sweep import AshaConfig, Dimension, SweepConfig, halvings
-from glyphyard.recipe.sweep_laws import SWEEP_LAWS
+from glyphyard.recipe.sweep_laws import SWEEP_LAWS, without_effect
 from glyphyard.recipe.sweep_load import auto_space, load_sweep, sweep_from_json
-from glyphyard.recipe.sweep_with_base import differences
+from glyphyard.recipe.sweep_with_base import Sweep, differences, place
+from glyphyard.tasks.base import Rows
+from glyphyard.tasks.super_resolution.pairs import pair_up
 
 Write = Callable[..., Path]
 ROOT = Path(__file__).parents[2]
@@ -127,6 +134,79 @@ def test_values_reach_their_fields_and_nothing_else(write_sweep: Write) -> None:
     assert back.fingerprint == sweep.base.fingerprint
 
 
+# Each field that chooses a preset: a recipe, what it already says of that part, and a field whose size tells two presets apart.
+PRESETS = [
+    ("lpsr_progressive", [], "model.generator.preset", ["max", "lightweight"], "embed_dim"),
+    ("lpsr_us_plates", [], "model.generator.preset", ["max", "lightweight"], "blocks"),  # which states embed_dim and pyramid
+    ("lpsr_progressive", [], "model.recogniser.size", ["base", "tiny", "small_cpu"], "embed_dim"),
+    ("florida_parseq", [], "model.size", ["base", "tiny", "small_cpu"], "heads"),
+    ("lpsr_us_plates", [], "model.recogniser.trunk", ["mobile", "deep"], "channels"),  # which states dropout
+    ("handwriting_crnn", ["model.dropout=0.1"], "model.trunk", ["mobile", "deep"], "layers"),  # as the other trunk has it
+    ("lpsr_progressive", ["stages.finetune.train=[generator]"], "model.lcofl.form", ["differentiable", "official"], "layout"),
+    ("character_maskrcnn", [], "model.backbone", ["resnet50", "light"], "anchors_px"),
+]
+
+
+def sweep_over(space: dict[str, list[Any]], name: str, set_: list[str], folder: Path) -> Sweep:
+    recipe = ROOT / "recipes" / f"{name}.yaml"
+    metric = {"character_maskrcnn": "map50"}.get(name, "exact_match")
+    lines = [f"  {path}: {{choice: {json.dumps(values)}}}\n" for path, values in space.items()]
+    head = SWEEP.replace("little.yaml", str(recipe)).replace("cer, direction: minimize", f"{metric}, direction: maximize")
+    file = folder / "presets.yaml"
+    file.write_text(head[: head.index("  stages")] + "".join(lines) + head[head.index("objective") :])
+    return load_sweep(file, [f"recipe.{change}" for change in set_])
+
+
+@pytest.mark.parametrize(("name", "set_", "path", "presets", "size"), PRESETS, ids=[f"{p[0]}-{p[2]}" for p in PRESETS])
+def test_a_trial_of_a_preset_is_built_as_set_builds_it(
+    name: str, set_: list[str], path: str, presets: list[str], size: str, tmp_path: Path
+) -> None:
+    file, part = ROOT / "recipes" / f"{name}.yaml", path.rpartition(".")[0]
+    fresh = sweep_over({path: presets}, name, set_, tmp_path)
+    for sweep in (fresh, sweep_from_json(json.loads(json.dumps(fresh.to_json())), "sweep.json")):  # as begun, and as resumed
+        sizes = set()
+        for preset in presets:
+            tree = sweep.with_values({path: preset})
+            assert tree == load_recipe(file, [*set_, f"{path}={preset}"]).to_json()
+            node, key = place(tree, f"{part}.{size}")
+            sizes.add(str(node[key]))
+        assert len(sizes) == len(presets)
+
+
+def test_every_field_that_chooses_a_preset_is_tried_above() -> None:
+    assert {kind.preset_key for kind in OnPreset.__subclasses__()} == {p[2].rpartition(".")[2] for p in PRESETS}
+
+
+def test_what_varies_beside_a_preset_is_not_left_to_it(tmp_path: Path) -> None:
+    space = {
+        "model.generator.pyramid.scales": [[1.0], [1.0, 0.5]],
+        "model.generator.preset": ["max", "lightweight"],
+        "model.generator.rstb": [2, 3],
+    }
+    values = {"model.generator.pyramid.scales": [1.0], "model.generator.preset": "lightweight", "model.generator.rstb": 2}
+    base = ["model.generator={scale: 4}"]  # all else is the preset's
+    for ordered in (values, dict(reversed(values.items()))):
+        generator = sweep_over(space, "lpsr_progressive", base, tmp_path).with_values(ordered)["model"]["generator"]
+        assert (generator["embed_dim"], generator["rstb"], generator["pyramid"]["scales"]) == (96, 2, [1.0])
+
+
+def test_values_that_make_no_recipe_are_told_when_one_is_built(tmp_path: Path) -> None:
+    space = {"model.backbone": ["resnet50", "light"], "model.min_side_px": [256, 800]}
+    sweep = sweep_over(space, "character_maskrcnn", [], tmp_path)
+    tree = sweep.with_values({"model.backbone": "light", "model.min_side_px": 800})  # whose longer side is 768 px
+    assert tree["runtime"] == sweep.base.to_json()["runtime"]
+    with pytest.raises(BadInput):
+        recipe_from_json(tree)
+
+
+def test_a_field_that_the_base_begins_to_state_changes_a_sweep_of_its_preset(tmp_path: Path) -> None:
+    space = {"model.recogniser.size": ["base", "tiny"]}
+    before = sweep_over(space, "lpsr_progressive", [], tmp_path)
+    now = sweep_over(space, "lpsr_progressive", ["model.recogniser.depth=12"], tmp_path)  # what `base` gives anyway
+    (told,) = differences(before, now)
+    assert "model.recogniser.size" in told
+
+
 def test_the_base_recipe_is_a_point_of_the_space_where_it_lies_inside(write_sweep: Write) -> None:
     assert load_sweep(write_sweep()).base_values() == {
         "stages.main.lr": 1e-3,
@@ -149,6 +229,36 @@ def test_the_schema_gives_a_space_of_its_own(write_sweep: Write) -> None:
 def test_the_schemas_batch_sizes_divide_over_the_workers() -> None:
     recipe = load_recipe(ROOT / "recipes" / "tiny" / "florida_crnn.yaml")
     assert auto_space(recipe, workers=32)["stages.main.batch_size"]["choice"] == [32, 64, 128, 256]
+
+
+@pytest.mark.parametrize("name", ["lpsr_us_plates", "handwriting_yolo"])
+def test_the_schema_gives_no_field_that_the_task_ignores(name: str) -> None:
+    recipe = load_recipe(ROOT / "recipes" / f"{name}.yaml")
+    space = auto_space(recipe)
+    assert "augmentation.rotate_deg" in space
+    assert "augmentation.blur_sigma_px" not in space
+    for path in (path for path in space if path.startswith("augmentation.")):  # no trial may be refused for it
+        load_recipe(ROOT / "recipes" / f"{name}.yaml", [f"{path}={space[path]['uniform'][1]}"])
+
+
+@pytest.mark.parametrize("field", ["blur_sigma_px", "noise_std", "downscale"])
+def test_a_field_that_super_resolution_ignores_is_refused(field: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=rf"GY021.*augmentation\.{field}.*super_resolution"):
+        sweep_over({f"augmentation.{field}": [0.0, 0.4]}, "lpsr_us_plates", [], tmp_path)
+
+
+def test_what_is_told_to_have_no_effect_on_super_resolution_has_none_and_all_else_has() -> None:
+    base = load_recipe(ROOT / "recipes" / "lpsr_us_plates.yaml")
+    pictures = torch.randint(0, 256, (4, 32, 96, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    rows = Rows(pictures, ["A"] * 4, torch.arange(4), {})
+    off = dict.fromkeys(AugmentationConfig.model_fields, 0.0) | {"horizontal_flip": False}
+
+    def high(**change: float) -> torch.Tensor:
+        recipe = base.model_copy(update={"augmentation": AugmentationConfig.model_validate(off | change)})
+        return pair_up(rows, recipe, torch.Generator().manual_seed(2)).images
+
+    ignored = [f"augmentation.{name}" for name in set(off) - {"horizontal_flip"} if torch.equal(high(**{name: 0.9}), high())]
+    assert sorted(ignored) == sorted(without_effect(base))
 
 
 def test_what_may_not_change_between_sessions_is_told(write_sweep: Write) -> None:

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from glyphyard.recipe.base import Fraction, Strict, swept
 
+# What would spoil the high side of task super_resolution, which its generator learns to make: never done there.
+SPOILING = ("blur_sigma_px", "noise_std", "downscale")
+
 
 class AugmentationConfig(Strict):
     """Whole-batch augmentation; the defaults are the plate guide's (rotation, brightness, contrast, slight blur)."""

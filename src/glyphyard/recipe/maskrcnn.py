@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from glyphyard.core.capacity import Capacity
-from glyphyard.recipe.base import Fraction, Strict
-from glyphyard.recipe.model import with_preset
+from glyphyard.recipe.base import Fraction
+from glyphyard.recipe.model import OnPreset
 
 MASKRCNN_BACKBONES: dict[str, dict[str, Any]] = {
     "resnet50": {},
@@ -25,8 +25,11 @@ MASKRCNN_BACKBONES: dict[str, dict[str, Any]] = {
 }
 
 
-class MaskRcnnConfig(Strict):
+class MaskRcnnConfig(OnPreset):
     """Image → characters with boxes and masks, by torchvision's Mask R-CNN; losses classifier, box, mask, objectness, rpn_box."""
+
+    preset_key = "backbone"
+    presets = MASKRCNN_BACKBONES
 
     network: Literal["maskrcnn"]
     backbone: Literal["resnet50", "light"] = Field(
@@ -56,11 +59,6 @@ class MaskRcnnConfig(Strict):
     pretrained: str | None = Field(
         None, description="Weights to start from if they lie on disk: `coco`, `imagenet` or a file; random otherwise, and said."
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_backbone(cls, value: Any) -> Any:
-        return with_preset(value, "backbone", "resnet50", MASKRCNN_BACKBONES)
 
     @model_validator(mode="after")
     def _fits(self) -> MaskRcnnConfig:

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, ModelWrapValidatorHandler, Tag, model_validator
 
 from glyphyard.core.capacity import Capacity
 from glyphyard.recipe.base import Fraction, Strict, swept
 from glyphyard.recipe.stage import PLM_LOSSES, READING_LOSSES, LossTerm
+
+
+class OnPreset(Strict):
+    """A part of a recipe whose fields are, unless it states them, those of the preset that its `preset_key` names."""
+
+    preset_key: ClassVar[str]
+    presets: ClassVar[dict[str, dict[str, Any]]]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _laid_onto_the_preset(cls, value: Any, make: ModelWrapValidatorHandler[Self]) -> Self:
+        name = value.get(cls.preset_key, cls.model_fields[cls.preset_key].default) if isinstance(value, dict) else None
+        if not isinstance(name, str):
+            return make(value)
+        made = make(cls.presets.get(name, {}) | value)
+        made.model_fields_set.intersection_update(value)  # what the preset gives is not stated: another one may give it anew
+        return made
+
+    def left_to_the_preset(self) -> list[str]:
+        """Return the fields that presets give and that this part does not state."""
+        return sorted({name for preset in self.presets.values() for name in preset} - self.model_fields_set)
+
 
 CRNN_TRUNKS: dict[str, dict[str, Any]] = {
     "mobile": {},
@@ -16,8 +38,11 @@ CRNN_TRUNKS: dict[str, dict[str, Any]] = {
 }
 
 
-class CrnnConfig(Strict):
+class CrnnConfig(OnPreset):
     """Convolutions in four stages → one feature column per four pixels of width → BiLSTM → CTC classes."""
+
+    preset_key = "trunk"
+    presets = CRNN_TRUNKS
 
     network: Literal["crnn"] = "crnn"
     trunk: Literal["mobile", "deep"] = Field(
@@ -36,11 +61,6 @@ class CrnnConfig(Strict):
     hidden: int = Field(256, ge=16, le=1024, description="LSTM units in each direction.")
     layers: int = Field(2, ge=1, le=4, description="LSTM layers.")
     dropout: float = Field(0.1, ge=0, lt=1, json_schema_extra=swept(0.0, 0.5))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_trunk(cls, value: Any) -> Any:
-        return with_preset(value, "trunk", "mobile", CRNN_TRUNKS)
 
     @property
     def pixel_steps(self) -> tuple[int, int]:
@@ -63,8 +83,11 @@ PARSEQ_SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-class ParseqConfig(Strict):
+class ParseqConfig(OnPreset):
     """ViT encoder → one two-stream decoder layer over position queries, learnt with permutations (Bautista & Atienza, 2022)."""
+
+    preset_key = "size"
+    presets = PARSEQ_SIZES
 
     network: Literal["parseq"]
     size: Literal["base", "tiny", "small_cpu"] = Field(
@@ -93,11 +116,6 @@ class ParseqConfig(Strict):
         None, description="Released weights that a first stage starts from: `baudm/parseq-base`, `baudm/parseq-tiny` or a file."
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_size(cls, value: Any) -> Any:
-        return with_preset(value, "size", "base", PARSEQ_SIZES)
-
     @model_validator(mode="after")
     def _stem_fits(self) -> ParseqConfig:
         if self.stem == "convolutions":
@@ -121,13 +139,6 @@ class ParseqConfig(Strict):
 
 # Weights of PARSeq that its authors released, by hub id; nn/released.py knows where they lie.
 RELEASED = ("baudm/parseq-base", "baudm/parseq-tiny")
-
-
-def with_preset(value: Any, key: str, default: str, presets: dict[str, dict[str, Any]]) -> Any:
-    """Lay the fields that a part of a recipe states onto those of the preset that its `key` names."""
-    if not isinstance(value, dict) or not isinstance(name := value.get(key, default), str):
-        return value
-    return presets.get(name, {}) | value
 
 
 def network_of(value: Any) -> Any:

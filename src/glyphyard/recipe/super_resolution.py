@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from glyphyard.recipe.base import Fraction, Strict
-from glyphyard.recipe.model import with_preset
+from glyphyard.recipe.model import OnPreset
 
 LayoutName = Literal["brazilian", "mercosur", "florida", "none"]
 
@@ -35,8 +35,11 @@ class PyramidConfig(Strict):
     stroke: Odd = Field(7, ge=3, le=15, description="Length of a stroke's detector in pixels; odd.")
 
 
-class SwinIRConfig(Strict):
+class SwinIRConfig(OnPreset):
     """SwinIR (Liang et al., 2021): shallow convolution → residual Swin blocks → PixelShuffle, on top of the enlarged input."""
+
+    preset_key = "preset"
+    presets = SWINIR_PRESETS
 
     network: Literal["swinir"] = "swinir"
     preset: Literal["max", "lightweight"] = Field("max", description="What the sizes below are unless stated.")
@@ -52,21 +55,19 @@ class SwinIRConfig(Strict):
     skip: bool = Field(True, description="The network adds to the enlarged input (reconstruction skip).")
     pyramid: PyramidConfig | None = Field(PyramidConfig(), description="Character Pyramid Attention; null leaves it out.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_preset(cls, value: Any) -> Any:
-        return with_preset(value, "preset", "max", SWINIR_PRESETS)
-
 
 # λ_C, λ_P and λ_S as the guide and as the released code have them.
-LCOFL_FORMS: dict[str, dict[str, float]] = {
+LCOFL_FORMS: dict[str, dict[str, Any]] = {
     "differentiable": {"classification": 1.0, "layout": 0.5, "ssim": 0.2},
     "official": {"classification": 1.0, "layout": 1.0, "ssim": 1.0},
 }
 
 
-class LcoflConfig(Strict):
+class LcoflConfig(OnPreset):
     """LCOFL: classification with confusion-adaptive weights + layout penalty + structural similarity."""
+
+    preset_key = "form"
+    presets = LCOFL_FORMS
 
     form: Literal["differentiable", "official"] = Field(
         "differentiable",
@@ -87,11 +88,6 @@ class LcoflConfig(Strict):
     decay: Fraction = Field(0.5, description="How much of the older confusion rates stays at each validation.")
     ssim_window: Odd = Field(5, ge=3, le=11, description="Side of SSIM's window in pixels; odd.")
     psnr_floor: float = Field(12.5, gt=0, description="dB; below it the classification and layout terms shrink in proportion.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _of_form(cls, value: Any) -> Any:
-        return with_preset(value, "form", "differentiable", LCOFL_FORMS)
 
     @model_validator(mode="after")
     def _of_what_has_a_gradient(self) -> LcoflConfig:

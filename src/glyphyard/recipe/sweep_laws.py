@@ -9,11 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from glyphyard.core.errors import BadInput
+from glyphyard.recipe.augmentation import SPOILING, AugmentationConfig
 from glyphyard.recipe.breach import Breach
 from glyphyard.recipe.mistakes import explain
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import REPORTED
 from glyphyard.recipe.sweep_with_base import Sweep, place
+from glyphyard.recipe.yolo_laws import AUGMENTATIONS, DETECTION
 
 ROOTS = ("model", "augmentation", "stages")  # what trials may differ in
 
@@ -36,14 +38,22 @@ def paths_exist(sweep: Sweep) -> Iterator[Breach]:
 
 
 def only_what_is_trained(sweep: Sweep) -> Iterator[Breach]:
-    """GY021: a sweep varies the model, the augmentation and the stages; trials share one prepared dataset and one judge."""
+    """GY021: a sweep varies what the task makes of model, augmentation and stages; trials share one prepared dataset and one judge."""
     for path in sweep.config.space:
+        if path in without_effect(sweep.base):
+            yield Breach(("space", path), f"`{path}` has no effect on task {sweep.base.task!r}", "leave it out")
         if path.partition(".")[0] not in ROOTS:
             yield Breach(
                 ("space", path),
                 f"`{path}` is the same for all trials",
                 f"vary fields of {', '.join(ROOTS)}; for another one run two sweeps",
             )
+
+
+def without_effect(recipe: Recipe) -> list[str]:
+    """Return the paths of the augmentations that the recipe's task never does."""
+    unused: dict[str, Any] = {"super_resolution": SPOILING, DETECTION: set(AugmentationConfig.model_fields) - set(AUGMENTATIONS)}
+    return [f"augmentation.{name}" for name in unused.get(recipe.task, ())]
 
 
 def ranges_fit_the_fields(sweep: Sweep) -> Iterator[Breach]:

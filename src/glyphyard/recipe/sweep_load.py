@@ -14,8 +14,8 @@ from glyphyard.recipe.load import assign, load_recipe, read_with_parents, recipe
 from glyphyard.recipe.mistakes import nearest_position, validate
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.sweep import SweepConfig
-from glyphyard.recipe.sweep_laws import ROOTS, check_sweep
-from glyphyard.recipe.sweep_with_base import Sweep
+from glyphyard.recipe.sweep_laws import ROOTS, check_sweep, without_effect
+from glyphyard.recipe.sweep_with_base import Sweep, left_to_presets
 
 BASE = "recipe."  # an override that begins with it is one of the base recipe
 
@@ -45,7 +45,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = (), labels: Sequence[Path]
             tree["space"] = auto_space(base, workers if isinstance(workers, int) else 1)
     config = validate(SweepConfig, tree, positions, path)
     assert base is not None  # `recipe` is a required text
-    sweep = Sweep(config, base)
+    sweep = Sweep(config, base, left_to_presets(base, config))
     check_sweep(sweep, lambda *at: nearest_position(positions, at, path))
     return sweep
 
@@ -56,7 +56,8 @@ def sweep_from_json(value: Any, where: str) -> Sweep:
         config = SweepConfig.model_validate(value["sweep"])
     except (ValidationError, KeyError, TypeError) as error:
         raise BadInput(where, f"expected a sweep, found one of another version ({type(error).__name__})") from error
-    return Sweep(config, recipe_from_json(value["recipe"], where))
+    # A sweep from before `left_open` was kept goes on as it began.
+    return Sweep(config, recipe_from_json(value["recipe"], where), value.get("left_open", {}))
 
 
 def auto_space(recipe: Recipe, workers: int = 1) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def auto_space(recipe: Recipe, workers: int = 1) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for root in ROOTS:
         _collect(getattr(recipe, root), root, found, workers)
-    return found
+    return {path: values for path, values in found.items() if path not in without_effect(recipe)}
 
 
 def _collect(value: Any, at: str, found: dict[str, Any], workers: int) -> None:

@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
+from glyphyard.core.errors import BadInput
+from glyphyard.recipe.load import recipe_from_json
+from glyphyard.recipe.model import OnPreset
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.sweep import SweepConfig
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep and the base recipe that it varies, both checked."""
+    """A sweep and the base recipe that it varies, both checked.
+
+    `left_open` names, for each varied field that chooses a preset, what the base recipe leaves to the preset (`left_to_presets`).
+    """
 
     config: SweepConfig
     base: Recipe
+    left_open: dict[str, list[str]]
 
     def to_json(self) -> dict[str, Any]:
         """Return both as JSON values: what a sweep's folder keeps."""
-        return {"sweep": self.config.model_dump(mode="json", by_alias=True), "recipe": self.base.to_json()}
+        sweep = self.config.model_dump(mode="json", by_alias=True)
+        return {"sweep": sweep, "recipe": self.base.to_json(), "left_open": self.left_open}
 
     def with_values(self, values: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
-        """Return the base recipe's JSON with these values at their dotted paths."""
-        tree = copy.deepcopy(self.base.to_json())
+        """Return the JSON of the recipe that `--set` makes of the base with these values at their dotted paths.
+
+        Values that make no recipe are returned as they stand: whoever builds one of them is told what is wrong.
+        """
+        tree = self.base.to_json()
         for path, value in values.items():
             node, key = place(tree, path)
             node[key] = value
-        return tree if seed is None else tree | {"seed": seed}
+            for name in self.left_open.get(path, ()):  # another preset gives them anew
+                sibling = f"{path.rpartition('.')[0]}.{name}."
+                if not any(f"{other}.".startswith(sibling) for other in values):
+                    del node[name]
+        if seed is not None:
+            tree["seed"] = seed
+        try:
+            return recipe_from_json(tree).to_json()
+        except BadInput:
+            return tree
 
     def base_values(self) -> dict[str, Any] | None:
         """Return the base recipe's own point of the space; None where it lies outside."""
@@ -43,6 +64,19 @@ class Sweep:
         """Return a trial's epochs over all stages; None where a stage counts steps."""
         each = [stage.epochs for stage in self.base.stages]
         return None if None in each else sum(e for e in each if e)
+
+
+def left_to_presets(base: Recipe, config: SweepConfig) -> dict[str, list[str]]:
+    """Return, for each field of the space that chooses a preset, the fields beside it that the recipe leaves to the preset."""
+    found = {}
+    for path in config.space:
+        *steps, key = path.split(".")
+        part: Any = base
+        for step in steps:
+            part = dict(part).get(step) if isinstance(part, BaseModel) else None
+        if isinstance(part, OnPreset) and key == part.preset_key:
+            found[path] = part.left_to_the_preset()
+    return found
 
 
 def place(tree: Any, path: str) -> tuple[Any, Any]:
@@ -70,6 +104,7 @@ def differences(before: Sweep, now: Sweep) -> list[str]:
     """Return what must not change between two sessions of a sweep and did, one sentence each; budgets and concurrency may."""
     old, new = ({k: v.to_json()["sweep"][k] for k in FIXED} for v in (before, now))
     old["workers"], new["workers"] = before.config.resources.workers, now.config.resources.workers
+    old["left_open"], new["left_open"] = before.left_open, now.left_open
     found = _differing(old, new, "")
     if before.base.fingerprint != now.base.fingerprint:
         ours, theirs = before.base.to_json(), now.base.to_json()

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from glyphyard.data.augment import augment, to_float
 from glyphyard.data.degrade import degrade_planes
-from glyphyard.recipe.augmentation import AugmentationConfig
+from glyphyard.recipe.augmentation import SPOILING, AugmentationConfig
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.base import Batch, Rows
 
@@ -63,4 +63,4 @@ def _made(high: Tensor, rows: Rows, recipe: Recipe) -> Tensor:
 
 def _geometry_and_light(recipe: Recipe) -> AugmentationConfig:
     # A low side is bad enough as it came, and the high side is what a generator learns to make.
-    return recipe.augmentation.model_copy(update={"blur_sigma_px": 0.0, "noise_std": 0.0, "downscale": 0.0})
+    return recipe.augmentation.model_copy(update=dict.fromkeys(SPOILING, 0.0))
