@@ -14,6 +14,7 @@ from pathlib import Path
 
 from glyphyard.core.errors import BadInput, GlyphyardError
 from glyphyard.edge import Bundle, Recognizer, open_engine
+from glyphyard.edge.catalogue import Reader, open_bundle
 
 LARGEST = 16 << 20  # bytes of one crop
 
@@ -23,17 +24,21 @@ class Model:
 
     def __init__(self, current: Path, target: str | None) -> None:
         self._current, self._target = current, target
-        self.reader: Recognizer | None = None
+        self.reader: Reader | None = None
         self.open()
 
     def open(self) -> None:
         """Open what the link names; where that fails the old one goes on, and /health goes on naming it."""
         try:
-            bundle = Bundle.open(self._current.resolve())  # resolved once: the link may move while its files are opened
-            session = open_engine(bundle, self._target) if self._target else None
-            self.reader = Recognizer(bundle, session=session)
+            self.reader = self._opened(self._current.resolve())  # resolved once: the link may move while its files are opened
         except GlyphyardError as error:
             print(f"cannot open {self._current}: {error}", file=sys.stderr, flush=True)
+
+    def _opened(self, folder: Path) -> Reader:
+        if self._target is None:
+            return open_bundle(folder)
+        bundle = Bundle.open(folder)  # of a recogniser: no other is read with an engine
+        return Recognizer(bundle, session=open_engine(bundle, self._target))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -49,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         elif reader is None:
             self._answer(503, {"error": "no bundle yet"})
         else:
-            self._answer(200, {"bundle_sha256": reader.bundle.sha256, "runtime": reader.providers})
+            self._answer(200, {"bundle_sha256": reader.sha256, "runtime": reader.providers})
 
     def do_POST(self) -> None:
         """Read the image in the body."""

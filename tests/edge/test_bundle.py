@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from glyphyard.core.errors import BadInput
 from glyphyard.edge import Bundle
 from glyphyard.edge import bundle as bundle_module
 from glyphyard.edge import golden as golden_module
+from glyphyard.edge.catalogue import files_of, verify_bundle
+from glyphyard.edge.plan import plan_for
 
 
 @pytest.fixture(scope="module")
@@ -203,3 +206,32 @@ def test_the_same_content_packs_to_the_same_bytes(whole: Path) -> None:
 def test_a_bundle_keeps_its_fold(tmp_path: Path) -> None:
     folded = Alphabet(ALPHABET.characters, {"O": "0"})
     assert Bundle.open(write_bundle(tmp_path / "bundle", alphabet=folded)).alphabet.fold == {"O": "0"}
+
+
+@pytest.mark.parametrize(
+    ("task", "remedy"),
+    [("super_resolution", "recogniser/"), ("segmentation", "Segmenter"), ("detection", "Detector"), ("juggling", "")],
+)
+def test_a_bundle_of_another_task_is_told_by_its_task_whatever_its_keys(copy: Path, task: str, remedy: str) -> None:
+    (copy / "bundle.json").write_text(json.dumps({"task": task, "surprise": 1}))
+    with pytest.raises(BadInput, match=rf"recognition.*{task}.*{remedy}"):
+        Bundle.open(copy)
+
+
+def test_a_bundle_is_verified_without_a_runtime(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert verify_bundle(copy) == Bundle.open(copy).sha256
+    assert files_of(copy) == Bundle.open(copy).manifest.files
+
+
+@pytest.mark.parametrize("what", BREAKS)
+def test_a_broken_bundle_is_not_verified(copy: Path, what: str) -> None:
+    BREAKS[what](copy)
+    with pytest.raises(BadInput):
+        verify_bundle(copy)
+
+
+def test_an_engine_of_a_super_resolution_bundle_is_of_its_recogniser(restorer_bundle: Path) -> None:
+    with pytest.raises(BadInput, match=r"super_resolution.*recogniser/"):
+        Bundle.open(restorer_bundle)
+    assert plan_for(Bundle.open(restorer_bundle / "recogniser"), "orin_nx_jp62").onnx == "model.onnx"

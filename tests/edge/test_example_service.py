@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 from handmade import drawn, png, striped_onnx, write_bundle
 
-from glyphyard.edge import Bundle
+from glyphyard.edge.catalogue import open_bundle, verify_bundle
 from glyphyard.edge.sync.config import HealthConfig, TellConfig
 from glyphyard.edge.sync.service import Service, Unhealthy
 
@@ -35,7 +35,7 @@ class Running:
     def swap(self, bundle: Path) -> str:
         (self.folder / "next").symlink_to(bundle)
         os.replace(self.folder / "next", self.folder / "current")
-        sha256 = Bundle.open(bundle).sha256
+        sha256 = verify_bundle(bundle)
         self.agent.tell(self.folder / "current", bundle.name, sha256)
         return sha256
 
@@ -80,3 +80,12 @@ def test_the_example_service_follows_the_link_and_says_what_it_serves(running: R
     with pytest.raises(Unhealthy, match="still serves"):
         impatient.wait_until_healthy("broken", "0" * 64)
     assert running.ask("/", png(drawn("K7")))[1]["text"] == "K7", "the old model goes on"
+
+
+def test_the_example_service_enlarges_and_reads(running: Running, restorer_bundle: Path) -> None:
+    crop = png(drawn("K7"))
+    for i, bundle in enumerate((write_bundle(running.folder / "reader"), restorer_bundle)):  # the alias may change the task
+        running.agent.wait_until_healthy(f"b{i}", running.swap(bundle))
+        assert running.ask("/health")[1] == {"bundle_sha256": verify_bundle(bundle), "runtime": ["CPUExecutionProvider"]}
+        assert running.ask("/", crop)[1]["text"] == open_bundle(bundle).read(crop).text
+    assert running.ask("/", b"no image")[0] == 400

@@ -16,14 +16,14 @@ import numpy as np
 
 from glyphyard.core.boxes import Detections, box_iou
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import read_json, sha256_file
+from glyphyard.core.files import sha256_file
 from glyphyard.core.letterbox import Letterbox, Placement
 from glyphyard.core.pixels import decode_image, read_image
 from glyphyard.core.records import Record
 from glyphyard.core.yolo import BoxRule, decode_yolo
 from glyphyard.edge.bundle import read_checked
 from glyphyard.edge.golden import EXPORT_AGAIN, unpack_canvases
-from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
+from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, read_described
 from glyphyard.edge.recognizer import Image
 from glyphyard.edge.session import CPU, OnnxSession, Session
 
@@ -139,13 +139,7 @@ def _on_page(found: Detections, place: Placement) -> Detections:
 
 def read_detector_manifest(path: Path) -> DetectorManifest:
     """Read bundle.json; another task or schema version, or figures that make no sense, are a `BadInput`."""
-    described = read_json(path)
-    if isinstance(described, dict) and described.get("task", TASK) != TASK:
-        raise BadInput(str(path), f"is a bundle of task {described['task']!r}, not of a detector", "give a detector's bundle")
-    manifest = DetectorManifest.from_json(described, str(path))
-    if manifest.schema_version != SCHEMA_VERSION:
-        found = f"schema {manifest.schema_version}"
-        raise BadInput(str(path), f"expected schema {SCHEMA_VERSION}, found {found}", "use the Glyphyard that wrote it")
+    manifest = DetectorManifest.from_json(read_described(path, TASK), str(path))
     if lost := sorted({MODEL, GOLDEN} - set(manifest.files)):
         raise BadInput(str(path), f"names no {' and no '.join(lost)}", EXPORT_AGAIN)
     shares = 0 <= manifest.confidence <= 1 and 0 <= manifest.nms <= 1

@@ -15,9 +15,18 @@ from glyphyard.core.files import read_json
 from glyphyard.core.ngram_beam import BeamSpec
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import Record
+from glyphyard.edge.golden import EXPORT_AGAIN
 
 SCHEMA_VERSION = 1
 MAX_BEAM = 256
+TASK = "recognition"
+# What a bundle of another task is good for, said where somebody opens it by the wrong door.
+OPENED_BY = {
+    TASK: "edge.Recognizer opens it",
+    "super_resolution": "edge.restorer.Restorer opens it; engines are built of its folder recogniser/",
+    "segmentation": "edge.segmenter.Segmenter opens it; it runs in ONNX Runtime alone, without an engine",
+    "detection": "edge.detector.Detector opens it; it runs in ONNX Runtime alone, without an engine",
+}
 MANIFEST, MODEL, GOLDEN, NGRAM = "bundle.json", "model.onnx", "golden.npz", "ngram.json"
 # The same reader for ONNX Runtime on a CPU alone. It need not be there, and who does not know it reads with model.onnx: so does this
 # version with the model_cpu.onnx of older bundles, which took floats.
@@ -92,7 +101,7 @@ def describe(
     return BundleManifest(
         schema_version=SCHEMA_VERSION,
         name=name,
-        task="recognition",
+        task=TASK,
         alphabet=alphabet.characters,
         fold=dict(alphabet.fold),
         blank=BLANK,
@@ -107,18 +116,29 @@ def describe(
     )
 
 
-def read_manifest(path: Path) -> BundleManifest:
-    """Read bundle.json; a schema version or a convention that this code does not know is a `BadInput`."""
+def read_described(path: Path, task: str) -> Any:
+    """Read the values of a bundle.json; another task, said before any key is looked at, or schema version is a `BadInput`."""
     value = read_json(path)
-    version = value.get("schema_version") if isinstance(value, dict) else None
+    described = value if isinstance(value, dict) else {}
+    if (found := described.get("task", task)) != task:
+        problem = f"expected a bundle of task {task}, found {str(found)[:40]!r}"
+        raise BadInput(str(path), problem, OPENED_BY.get(str(found), "use the Glyphyard that wrote it"))
+    version = described.get("schema_version")
     if version != SCHEMA_VERSION or type(version) is not int:
-        problem = f"expected bundle schema version {SCHEMA_VERSION}, found {version!r}"
+        problem = f"expected bundle schema {SCHEMA_VERSION}, found schema {version!r}"
         raise BadInput(str(path), problem, "use the Glyphyard that wrote it, or export again")
-    manifest = BundleManifest.from_json(value, str(path))
+    return value
+
+
+def read_manifest(path: Path) -> BundleManifest:
+    """Read a recogniser's bundle.json; a task, schema version or convention that this code does not know is a `BadInput`."""
+    manifest = BundleManifest.from_json(read_described(path, TASK), str(path))
+    if lost := sorted({MODEL, GOLDEN} - set(manifest.files)):
+        raise BadInput(str(path), f"names no {' and no '.join(lost)}", EXPORT_AGAIN)
     pixels = PixelContract.from_json(manifest.pixels, f"{path}.pixels")
     method = manifest.decode.method if manifest.decode.method in DECODERS else CTC
     ours = describe(manifest.name, Alphabet(manifest.alphabet, manifest.fold), pixels, {}, {}, method)
-    for key in ("task", "blank", "input", "output", "decode"):
+    for key in ("blank", "input", "output", "decode"):
         expected, found = getattr(ours, key), getattr(manifest, key)
         if expected != found:
             raise BadInput(f"{path}.{key}", f"expected {expected}, found {found}", "this version reads no other bundle")

@@ -70,6 +70,11 @@ class Recognizer:
             self.replay()
 
     @property
+    def sha256(self) -> str:
+        """The SHA-256 of bundle.json, which stands for every file of the bundle."""
+        return self.bundle.sha256
+
+    @property
     def providers(self) -> list[str]:
         """The execution providers in use, the first one first."""
         return list(self._session.providers)

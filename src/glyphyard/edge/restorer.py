@@ -16,13 +16,13 @@ import numpy as np
 
 from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import read_json, sha256_file
+from glyphyard.core.files import sha256_file
 from glyphyard.core.pixels import PixelContract, decode_image, read_image
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import read_checked
 from glyphyard.edge.golden import EXPORT_AGAIN, pack_arrays, unpack_arrays
 from glyphyard.edge.language import GREEDY
-from glyphyard.edge.manifest import GOLDEN, MANIFEST, SCHEMA_VERSION
+from glyphyard.edge.manifest import GOLDEN, MANIFEST, read_described
 from glyphyard.edge.recognizer import MAX_BATCH, Image, Recognizer
 from glyphyard.edge.session import CPU, OnnxSession
 
@@ -77,11 +77,14 @@ class Restorer:
         self._check_scale()
         model = read_checked(self.folder, GENERATOR, self.manifest.files[GENERATOR])
         self._session = OnnxSession(model, str(self.folder / GENERATOR), providers or CPU, threads or 1)
-        self.recogniser = Recognizer(
-            self.folder / RECOGNISER, providers=providers, threads=threads, replay_golden=replay_golden, decode=decode
-        )
+        self.recogniser = Recognizer(self.folder / RECOGNISER, providers, threads, replay_golden=False, decode=decode)
         if replay_golden:
             self.replay()
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, of the generator and of the recogniser alike, the first one first."""
+        return list(self._session.providers)
 
     def resize(self, image: np.ndarray) -> np.ndarray:
         """Return a decoded image as the generator sees it; `read` does this by itself."""
@@ -115,7 +118,11 @@ class Restorer:
             yield from self.recogniser.read_many(self.restore(batch, batch_size), batch_size)
 
     def replay(self) -> int:
-        """Enlarge and read the golden crops and return how many; the first that comes out differently is a `BadInput`."""
+        """Enlarge and read the golden crops and return how many; the first that comes out differently is a `BadInput`.
+
+        The recogniser reads golden crops of its own before.
+        """
+        self.recogniser.replay()
         golden = unpack_pairs(read_checked(self.folder, GOLDEN, self.manifest.files[GOLDEN]), str(self.folder / GOLDEN))
         made = self._restored(list(golden.small))
         readings = self.recogniser.read_many(made)
@@ -156,10 +163,7 @@ def to_images(batch_NCHW: np.ndarray) -> list[np.ndarray]:
 
 def read_restorer_manifest(path: Path) -> RestorerManifest:
     """Read bundle.json; another task, another schema version or a file that has to be there and is not named is a `BadInput`."""
-    manifest = RestorerManifest.from_json(read_json(path), str(path))
-    if (manifest.schema_version, manifest.task) != (SCHEMA_VERSION, TASK):
-        found = f"{manifest.task} in schema {manifest.schema_version}"
-        raise BadInput(str(path), f"expected {TASK} in schema {SCHEMA_VERSION}, found {found}", "use the Glyphyard that wrote it")
+    manifest = RestorerManifest.from_json(read_described(path, TASK), str(path))
     needed = {GENERATOR, GOLDEN, f"{RECOGNISER}/{MANIFEST}"}
     if lost := sorted(needed - set(manifest.files)):
         raise BadInput(str(path), f"names no {' and no '.join(lost)}", EXPORT_AGAIN)

@@ -15,7 +15,7 @@ import numpy as np
 from glyphyard.core.boxes import Detections, box_iou
 from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import read_json, sha256_file
+from glyphyard.core.files import sha256_file
 from glyphyard.core.letterbox import Letterbox
 from glyphyard.core.masks import paste_mask
 from glyphyard.core.pixels import decode_image, read_image
@@ -24,7 +24,7 @@ from glyphyard.core.records import Record
 from glyphyard.edge.bundle import read_checked
 from glyphyard.edge.golden import EXPORT_AGAIN, unpack_canvases
 from glyphyard.edge.language import GREEDY
-from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, SCHEMA_VERSION
+from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, read_described
 from glyphyard.edge.recognizer import Image
 from glyphyard.edge.session import CPU, OnnxSession
 
@@ -84,6 +84,11 @@ class Segmenter:
         self._session = open_model(model, str(self.folder / MODEL), providers or CPU, threads or 1)
         if replay_golden:
             self.replay()
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, the first one first."""
+        return list(self._session.providers)
 
     def find(self, image: Image) -> Detections:
         """Return the characters of a plate (path, encoded bytes, or uint8 grey or BGR(A)) in its pixels, with masks, the surest first.
@@ -171,14 +176,9 @@ def missing_of(expected: Detections, found: Detections, tolerance: float) -> str
 
 def read_segmenter_manifest(path: Path) -> SegmenterManifest:
     """Read bundle.json; another task, runtime or schema version, or a file that has to be there and is not named, is a `BadInput`."""
-    manifest = SegmenterManifest.from_json(read_json(path), str(path))
-    if (manifest.schema_version, manifest.task, manifest.runtime) != (SCHEMA_VERSION, TASK, RUNTIME):
-        found = f"{manifest.task} for {manifest.runtime} in schema {manifest.schema_version}"
-        raise BadInput(
-            str(path),
-            f"expected {TASK} for {RUNTIME} in schema {SCHEMA_VERSION}, found {found}",
-            "use the Glyphyard that wrote it",
-        )
+    manifest = SegmenterManifest.from_json(read_described(path, TASK), str(path))
+    if manifest.runtime != RUNTIME:
+        raise BadInput(f"{path}.runtime", f"expected {RUNTIME}, found {manifest.runtime!r}", "use the Glyphyard that wrote it")
     if lost := sorted({MODEL, GOLDEN} - set(manifest.files)):
         raise BadInput(str(path), f"names no {' and no '.join(lost)}", EXPORT_AGAIN)
     if not manifest.classes or not 0 <= manifest.confidence <= 1:

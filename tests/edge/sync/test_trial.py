@@ -240,7 +240,7 @@ def test_a_provider_that_does_not_work_here_is_no_fault_of_the_bundle(bundle: Pa
 def test_a_provider_that_works_with_the_model_in_use_puts_the_blame_on_the_new_one(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, opened = trial_module._recognizer, []
+    before, opened = trial_module._reader, []
 
     def opens(folder: Path, request: TrialRequest) -> object:
         opened.append(folder)
@@ -248,7 +248,7 @@ def test_a_provider_that_works_with_the_model_in_use_puts_the_blame_on_the_new_o
             raise NoRuntime("providers", "does not work here")
         return before(folder, request)
 
-    monkeypatch.setattr(trial_module, "_recognizer", opens)
+    monkeypatch.setattr(trial_module, "_reader", opens)
     with pytest.raises(BadInput, match="does not work") as caught:
         perform(asked(bundle, tmp_path, bundle))
     assert not isinstance(caught.value, NoRuntime)

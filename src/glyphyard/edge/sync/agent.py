@@ -247,8 +247,8 @@ class Agent:
 
     def _settle(self, swap: Swap) -> None:
         try:
-            self._service.tell(self.shelf.link, swap.new, self.shelf.verify(swap.new).sha256)
-            self._service.wait_until_healthy(swap.new, self.shelf.verify(swap.new).sha256)
+            self._service.tell(self.shelf.link, swap.new, self.shelf.verify(swap.new))
+            self._service.wait_until_healthy(swap.new, self.shelf.verify(swap.new))
         except (Unhealthy, BadInput) as error:
             self._go_back(swap, str(error))
             raise
@@ -279,7 +279,7 @@ class Agent:
 
     def _well(self, key: str) -> bool:
         try:
-            sha256 = self.shelf.verify(key).sha256
+            sha256 = self.shelf.verify(key)
             self._service.tell(self.shelf.link, key, sha256)
             self._service.wait_until_healthy(key, sha256)
         except Unhealthy:
@@ -287,7 +287,7 @@ class Agent:
         return True
 
     def _tell(self, key: str | None) -> None:
-        sha256 = self.shelf.verify(key).sha256 if key else ""
+        sha256 = self.shelf.verify(key) if key else ""
         try:
             self._service.tell(self.shelf.link, key or "", sha256)
         except Unhealthy as error:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from glyphyard.core.errors import BadInput, StepFailed
 from glyphyard.core.files import sha256_file
-from glyphyard.edge.bundle import Bundle
-from glyphyard.edge.manifest import MANIFEST, read_manifest
+from glyphyard.edge.catalogue import files_of, verify_bundle
+from glyphyard.edge.manifest import MANIFEST
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.registry import REFUSED, Refused, Registry, RemoteFile, Version, safe_name
 
@@ -33,8 +33,8 @@ def download(
     came: Callable[[int], None],
     room: Callable[[int], None],
     still: Callable[[], None],
-) -> Bundle:
-    """Fill `staged` and return the checked bundle; what an earlier try brought is used again.
+) -> None:
+    """Fill `staged` with a checked bundle of any task that reads text; what an earlier try brought is used again.
 
     Only files that bundle.json names are fetched. `limit`: bytes of all files. `came(n)` counts bytes, `room(n)` makes
     room for them or raises, `still()` raises `Moved` when this version is not wanted any more.
@@ -45,7 +45,7 @@ def download(
         raise Refused(where, f"expected a {MANIFEST} of at most {MAX_MANIFEST >> 10} KiB among its files", REFUSED)
     _get(registry, version, described, version.sha256, staged, came)
     try:
-        hashes = read_manifest(staged / MANIFEST).files
+        hashes = files_of(staged)
     except BadInput as error:
         raise Refused(error.where, error.problem, error.remedy) from error
     if wrong := [name for name in hashes if not safe_name(name) or name == MANIFEST or name not in listed]:
@@ -55,19 +55,18 @@ def download(
         problem = f"its files are {total / 2**20:,.1f} MiB, more than {limit / 2**20:,.3f}"
         raise StepFailed(where, problem, "raise max_bundle_mib")  # the device's own limit: nothing against the version
     room(total - sum(p.stat().st_size for p in staged.rglob("*") if p.is_file() and not p.is_symlink()))
-    for name, sha256 in sorted(hashes.items()):
+    for name, expected in sorted(hashes.items()):
         still()
-        _get(registry, version, listed[name], sha256, staged, came)
+        _get(registry, version, listed[name], expected, staged, came)
     _drop_strangers(staged, {MANIFEST, *hashes})
     try:
-        bundle = Bundle.open(staged)
+        sha256 = verify_bundle(staged)
     except BadInput as error:
         raise Refused(error.where, error.problem, error.remedy) from error
-    if bundle.sha256 != version.sha256:
+    if sha256 != version.sha256:
         raise Tampered(str(staged), "bundle.json changed while it was checked")
     for folder in sorted({p.parent for p in staged.rglob("*")}):
         disk.sync_folder(folder)
-    return bundle
 
 
 def _get(registry: Registry, version: Version, file: RemoteFile, sha256: str, staged: Path, came: Callable[[int], None]) -> None:

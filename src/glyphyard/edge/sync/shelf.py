@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.catalogue import verify_bundle
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.config import MIB
 from glyphyard.edge.sync.registry import Version
@@ -49,15 +49,15 @@ class Shelf:
         found = [p.name for p in self.versions.iterdir() if KEY.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
         return sorted(found, key=lambda key: (int(key.partition("-")[0]), key))
 
-    def verify(self, key: str) -> Bundle:
-        """Hash every file of an installed version; one that is not the version its name says is a `BadInput`."""
+    def verify(self, key: str) -> str:
+        """Hash every file of an installed version and return its bundle.json's SHA-256; one that its name does not say is a `BadInput`."""
         folder = self.folder(key)
         if folder.is_symlink():
             raise BadInput(str(folder), "expected a folder, found a symbolic link")
-        bundle = Bundle.open(folder)
-        if not bundle.sha256.startswith(key.partition("-")[2]):
-            raise BadInput(str(folder), f"its bundle.json has SHA-256 {bundle.sha256[:16]}…, not the one in its name")
-        return bundle
+        sha256 = verify_bundle(folder)
+        if not sha256.startswith(key.partition("-")[2]):
+            raise BadInput(str(folder), f"its bundle.json has SHA-256 {sha256[:16]}…, not the one in its name")
+        return sha256
 
     def holds(self, key: str) -> bool:
         """True if this version is installed and whole; one that is not is removed, unless it serves."""

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,9 @@ from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
 from glyphyard.core.pixels import read_image
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.catalogue import Reader, open_bundle, task_of
 from glyphyard.edge.engines import Unready, native_device
+from glyphyard.edge.manifest import TASK
 from glyphyard.edge.session import NoRuntime
 from glyphyard.edge.sync.config import QueueConfig, TrialConfig
 from glyphyard.edge.sync.service import without_secrets
@@ -108,14 +109,14 @@ def perform(request: TrialRequest) -> TrialReport:
     if request.look:
         return TrialReport(0, engine=_engine_here(request))
     try:
-        challenger, engine = _recognizer(Path(request.bundle), request)
+        challenger, engine = _reader(Path(request.bundle), request)
     except NoRuntime as error:
         if request.serving:
-            _recognizer(Path(request.serving), request)  # where the one in use opens, this device is not to blame
+            _reader(Path(request.serving), request)  # where the one in use opens, this device is not to blame
             raise BadInput(error.where, error.problem, error.remedy) from error
         raise
     golden = challenger.replay()
-    champion = _recognizer(Path(request.serving), request)[0] if request.serving and request.config.canary else None
+    champion = _reader(Path(request.serving), request)[0] if request.serving and request.config.canary else None
     count, differing = 0, 0
     paths = iter(recent_crops(request.config))
     while chunk := list(islice(paths, CHUNK)):
@@ -143,20 +144,28 @@ def recent_crops(config: TrialConfig) -> list[Path]:
     return [Path(path) for _, path in sorted(found, reverse=True)[: config.canary_crops]]
 
 
-def _recognizer(folder: Path, request: TrialRequest) -> tuple[Any, str | None]:
-    from glyphyard.edge.recognizer import Recognizer
-
-    bundle, config = Bundle.open(folder), request.config
+def _reader(folder: Path, request: TrialRequest) -> tuple[Reader, str | None]:
+    config = request.config
     if config.engine is None:
-        return Recognizer(bundle, providers=config.providers, replay_golden=False), None
+        return open_bundle(folder, providers=config.providers, replay_golden=False), None
     from glyphyard.edge.engine_build import build
     from glyphyard.edge.engines import open_engine
+    from glyphyard.edge.recognizer import Recognizer
 
+    bundle = _engine_bundle(folder)
     native_device(config.engine)  # before minutes go into an engine that nobody here can read with
     cache = Path(request.cache_dir)
     record = build(bundle, config.engine, cache, lambda line: print(line, file=sys.stderr))
     session = open_engine(bundle, config.engine, cache_dir=cache)
     return Recognizer(bundle, session=session, replay_golden=False), record.key
+
+
+def _engine_bundle(folder: Path) -> Bundle:
+    """Open a bundle that an engine reads; one of another task is whole, and the device's configuration does not fit it."""
+    if (task := task_of(folder)) != TASK:
+        problem = f"an engine reads no bundle of task {task}, ONNX Runtime does"
+        raise Unready("trial.engine", problem, "leave it out; trial.providers says what ONNX Runtime runs on")
+    return Bundle.open(folder)
 
 
 def _engine_here(request: TrialRequest) -> str | None:
@@ -167,7 +176,7 @@ def _engine_here(request: TrialRequest) -> str | None:
 
     if request.config.engine is None:
         return None
-    bundle = Bundle.open(Path(request.bundle))
+    bundle = _engine_bundle(Path(request.bundle))
     key = engine_key(bundle, plan_for(bundle, request.config.engine), this_device())
     return key if cached_engine(Path(request.cache_dir) / key) else None
 
