@@ -58,7 +58,7 @@ def open_finder(folder: Path | str) -> Detector:
     return FINDERS[task_of(folder, FINDERS)](folder)
 
 
-def task_of(folder: Path | str, known: Collection[str] = frozenset(RUNNERS)) -> str:
+def task_of(folder: Path | str, known: Collection[str] = tuple(RUNNERS)) -> str:
     """Return the task that a bundle.json names; one that is not in `known` is a `BadInput`."""
     path = Path(folder) / MANIFEST
     described = read_json(path)

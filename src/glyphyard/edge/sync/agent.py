@@ -247,8 +247,9 @@ class Agent:
 
     def _settle(self, swap: Swap) -> None:
         try:
-            self._service.tell(self.shelf.link, swap.new, self.shelf.verify(swap.new))
-            self._service.wait_until_healthy(swap.new, self.shelf.verify(swap.new))
+            sha256 = self.shelf.verify(swap.new)
+            self._service.tell(self.shelf.link, swap.new, sha256)
+            self._service.wait_until_healthy(swap.new, sha256)
         except (Unhealthy, BadInput) as error:
             self._go_back(swap, str(error))
             raise
