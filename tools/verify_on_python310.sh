@@ -34,11 +34,11 @@ import sys
 import cv2
 import onnxruntime
 
-from glyphyard.edge import Recognizer
+from glyphyard.edge.catalogue import open_bundle
 
 print(f"Python {sys.version.split()[0]}, OpenCV {cv2.__version__}, ONNX Runtime {onnxruntime.__version__}")
 for bundle in sys.argv[1:]:
-    Recognizer(bundle)
+    open_bundle(bundle)  # of any task that reads text
     print(f"golden crops hold: {bundle}")
 PYTHON
 # These make their bundles with what trains.

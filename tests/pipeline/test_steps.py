@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_file
@@ -14,6 +15,7 @@ from glyphyard.core.records import CheckpointRecord
 from glyphyard.pipeline.origin import check_parent
 from glyphyard.pipeline.steps import steps_of, train_step
 from glyphyard.recipe.load import load_recipe
+from glyphyard.training.checkpoint import SCHEMA
 from glyphyard.training.job import StageJob
 
 TINY = Path(__file__).parents[2] / "recipes" / "tiny" / "parseq.yaml"
@@ -99,3 +101,19 @@ def test_a_parent_that_is_not_there_or_was_cut_off_is_told_before_anything_is_do
     (run.stage_dir(0) / "checkpoint.json").unlink()
     with pytest.raises(BadInput, match=r"\[GY064\] it starts from stage main, and that stage was cut off"):
         steps_of(run, "train-second", "second")
+
+
+def test_a_file_that_is_no_checkpoint_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    run: Any = TwoStages(tmp_path)
+    elsewhere = tmp_path / "elsewhere.pt"
+    run.recipe = run.recipe.model_copy(
+        update={"stages": (run.recipe.stages[0], run.recipe.stages[1].model_copy(update={"init": str(elsewhere)}))}
+    )
+    with pytest.raises(BadInput, match="GY064"):
+        steps_of(run)
+    elsewhere.write_bytes(b"half a file")
+    with pytest.raises(BadInput, match=str(elsewhere)):
+        steps_of(run)
+    steps_of(run, "train-main")  # the stage that starts from it is not asked for
+    torch.save({"schema": SCHEMA}, elsewhere)
+    steps_of(run)

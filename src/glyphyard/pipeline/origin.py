@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,16 @@ def check_parent(run: Run, index: int) -> None:
     came = f"stage {run.recipe.stages[index - 1].name}" if own else stage.init
     remedy = f"train that stage to its end, or begin a new run of the recipe with --set stages.{stage.name}.init=FILE.pt"
     raise BadInput(f"stage `{stage.name}`", f"[GY064] it starts from {came}, and {what}", remedy)
+
+
+def check_files(run: Run, indices: Iterable[int]) -> None:
+    """Open the checkpoints that stages' `init` names: what training would refuse is a `BadInput` before the data are prepared."""
+    for index in indices:
+        if (init := run.recipe.stages[index].init).endswith(".pt"):
+            from glyphyard.training.checkpoint import load_state
+
+            check_parent(run, index)
+            load_state(Path(init))
 
 
 def begin(run: Run, index: int) -> None:

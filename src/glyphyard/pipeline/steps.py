@@ -12,7 +12,7 @@ from glyphyard.core.files import read_json, write_json
 from glyphyard.core.records import BundleRecord, DatasetManifest, Scorecard, Verdict
 from glyphyard.pipeline.launch import launcher
 from glyphyard.pipeline.live import followed
-from glyphyard.pipeline.origin import begin, check_parent, parent_of, weights_of
+from glyphyard.pipeline.origin import begin, check_files, check_parent, parent_of, weights_of
 from glyphyard.pipeline.plan import STEPS
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.step import Step, perform
@@ -64,6 +64,7 @@ def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) 
     trained = [run.recipe.stages[i] for i in stages[: last + 1]] if until != "prepare" else []
     if trained:
         check_parent(run, stages[0])  # the others' are made on the way
+        check_files(run, stages[: last + 1])
     return [
         prepare_step(run, trained),
         *(train_step(run, i) for i in stages),
