@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from learnable import FromMemory, crops, epochs_of, same_weights, tiny_recipe, train
-from restoring import STAGES, restoring_recipe, untrained
+from restoring import GENERATOR, RECOGNISER, STAGES, restoring_recipe, untrained
 
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.recipe import Recipe
@@ -140,3 +140,24 @@ def test_a_part_that_starts_from_random_weights_is_said_once(tmp_path: Path, hel
     job.stage_dir.mkdir()
     job.last.touch()  # a stage that goes on has its own weights
     assert Learner(job, task_of(made), SingleRank()).told is None
+
+
+@pytest.mark.parametrize(("held", "loads"), [("generator", True), ("recogniser", False)])
+def test_a_recogniser_that_the_checkpoint_lacks_starts_from_its_released_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str, loads: bool
+) -> None:
+    def load_released(network: torch.nn.Module, which: str, alphabet: object) -> str:
+        torch.nn.init.constant_(next(network.parameters()), 7.0)
+        return ""
+
+    monkeypatch.setattr("glyphyard.tasks.readers.permuted.load_released", load_released)
+    reader = RECOGNISER | {"stem": "patches", "patch": [4, 8], "pretrained": "weights.pt"}
+    made = restoring_recipe(model={"generator": {"scale": 2, **GENERATOR}, "recogniser": reader})
+    some = {name: weight for name, weight in task_of(made).build().state_dict().items() if name.startswith(held)}
+    save_state({"parts": some, "ema": None}, tmp_path / "some.pt")
+    lcofl = [stage["name"] for stage in STAGES].index("lcofl")
+    job = StageJob(made, lcofl, tmp_path, tmp_path / "stage", tmp_path / "some.pt")
+    learner = Learner(job, task_of(made), SingleRank())
+    assert bool((next(learner.parts["recogniser"].parameters()) == 7).all()) == loads
+    assert learner.told is not None
+    assert ("weights.pt" in learner.told) == loads

@@ -47,7 +47,9 @@ class Learner:
         if (start := start_of(job)) is not None:
             fresh = put_weights(self.parts, validated_weights(start), str(start))
             if fresh and not job.last.is_file():  # a pretrained recogniser alone is a good start, and a wrong file looks the same
-                self.told = f"random weights in {', '.join(fresh)}: {start} holds none"
+                warm = task.warm_start(nn.ModuleDict({name: self.parts[name] for name in fresh}))
+                told = f"random weights in {', '.join(fresh)}: {start} holds none"
+                self.told = f"{told}; but {warm}" if warm else told
         elif not job.last.is_file():
             self.told = task.warm_start(self.parts)
         self.parts.to(ranks.device)

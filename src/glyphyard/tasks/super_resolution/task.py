@@ -79,8 +79,8 @@ class SuperResolution:
         return nn.ModuleDict({"generator": generator, "recogniser": self.reader.build(), "confusion": books})
 
     def warm_start(self, parts: nn.ModuleDict) -> str | None:
-        """Load the released weights that the recogniser's config names, and say so."""
-        return self.reader.warm_start(parts["recogniser"])
+        """Load the released weights that the recogniser's config names, and say so; a recogniser that has others is not among `parts`."""
+        return self.reader.warm_start(parts["recogniser"]) if "recogniser" in parts else None
 
     def targets(self, texts: list[str]) -> dict[str, Tensor]:
         """Return "labels" (N, longest) int64 class ids padded with BLANK, and "lengths" (N,); a text that the layout cannot hold is refused."""
