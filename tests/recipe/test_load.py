@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,21 @@ def test_every_shipped_recipe_loads_and_survives_json(path: Path) -> None:
     assert again == recipe
     assert again.suite == recipe.suite
     assert again.fingerprint == recipe.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda tree: tree | {"colour": "red"}, "colour"),
+        (lambda tree: tree | {"seed": "seven"}, "seed.*seven"),
+        (lambda tree: tree | {"suite": tree["suite"] | {"min_sample": 3}}, "min_sample.*min_samples"),
+        (lambda tree: [tree], "list"),
+        (lambda tree: None, "NoneType"),
+    ],
+)
+def test_a_recipe_that_this_version_does_not_know_says_what_is_wrong_with_it(change: Callable[[Any], Any], told: str) -> None:
+    with pytest.raises(BadInput, match=f"the-run: .*{told}"):
+        recipe_from_json(change(load_recipe(SHIPPED[0]).to_json()), "the-run")
 
 
 def test_loading_needs_neither_torch_nor_ray() -> None:

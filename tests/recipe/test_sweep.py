@@ -195,8 +195,8 @@ def test_values_that_make_no_recipe_are_told_when_one_is_built(tmp_path: Path) -
     sweep = sweep_over(space, "character_maskrcnn", [], tmp_path)
     tree = sweep.with_values({"model.backbone": "light", "model.min_side_px": 800})  # whose longer side is 768 px
     assert tree["runtime"] == sweep.base.to_json()["runtime"]
-    with pytest.raises(BadInput):
-        recipe_from_json(tree)
+    with pytest.raises(BadInput, match=r"these values: .*min_side_px.*800 and 768"):
+        recipe_from_json(tree, "these values", "")
 
 
 def test_a_field_that_the_base_begins_to_state_changes_a_sweep_of_its_preset(tmp_path: Path) -> None:

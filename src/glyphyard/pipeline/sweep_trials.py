@@ -119,7 +119,7 @@ class SweepTrials:
             "gpus_per_worker": mine.gpus_per_worker,
         }
         try:
-            recipe = recipe_from_json(tree, "these values")
+            recipe = recipe_from_json(tree, "these values", "")
             check_laws(recipe, lambda *at: ".".join(map(str, at)))
         except BadInput as error:
             return str(error)

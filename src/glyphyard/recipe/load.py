@@ -14,7 +14,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.laws import check_laws
-from glyphyard.recipe.mistakes import Positions, nearest_position, validate
+from glyphyard.recipe.mistakes import Positions, explain, nearest_position, validate
 from glyphyard.recipe.profiles import KEY as PROFILES
 from glyphyard.recipe.profiles import absolute_profiles, take_profile
 from glyphyard.recipe.recipe import Recipe
@@ -59,13 +59,16 @@ def load_suite(path: Path) -> SuiteConfig:
     return validate(SuiteConfig, tree, positions, Path(path))
 
 
-def recipe_from_json(value: Any, where: str = "recipe.json") -> Recipe:
-    """Rebuild the recipe of a run from its canonical JSON (`Recipe.to_json`), without reading any other file."""
+def recipe_from_json(value: Any, where: str = "recipe.json", remedy: str = "if another version made it, begin anew") -> Recipe:
+    """Rebuild a recipe from its canonical JSON (`Recipe.to_json`), without reading any other file; the first mistake is a `BadInput`."""
     try:
         suite = SuiteConfig.model_validate(value["suite"], strict=False) if value.get("suite") else None
         recipe = Recipe.model_validate({k: v for k, v in value.items() if k != "suite"})
-    except (ValidationError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(where, f"expected the recipe of a run, found one of another version ({type(error).__name__})") from error
+    except ValidationError as error:
+        first, kind = error.errors()[0], SuiteConfig if error.title == SuiteConfig.__name__ else Recipe
+        raise BadInput(where, explain(kind, first, tuple(first["loc"])), remedy) from error
+    except (TypeError, AttributeError) as error:
+        raise BadInput(where, f"expected the recipe of a run, found {type(value).__name__}", remedy) from error
     return recipe.model_copy(update={"suite": suite})
 
 

@@ -113,7 +113,8 @@ class ParseqConfig(OnPreset):
     )
     refine: int = Field(1, ge=0, le=3, description="Times that all characters are read again in sight of the others.")
     pretrained: str | None = Field(
-        None, description="Released weights to start from where there are no others yet: `baudm/parseq-base`, `baudm/parseq-tiny` or a file."
+        None,
+        description="Released weights to start from where there are no others yet: `baudm/parseq-base`, `baudm/parseq-tiny` or a file.",
     )
 
     @model_validator(mode="after")
