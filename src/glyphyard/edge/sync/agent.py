@@ -247,9 +247,7 @@ class Agent:
 
     def _settle(self, swap: Swap) -> None:
         try:
-            sha256 = self.shelf.verify(swap.new)
-            self._service.tell(self.shelf.link, swap.new, sha256)
-            self._service.wait_until_healthy(swap.new, sha256)
+            self._bring_up(swap.new)
         except (Unhealthy, BadInput) as error:
             self._go_back(swap, str(error))
             raise
@@ -278,11 +276,14 @@ class Agent:
         self.state.swap = None
         self.state.save(self.shelf.state)
 
+    def _bring_up(self, key: str) -> None:
+        sha256 = self.shelf.verify(key)
+        self._service.tell(self.shelf.link, key, sha256)
+        self._service.wait_until_healthy(key, sha256)
+
     def _well(self, key: str) -> bool:
         try:
-            sha256 = self.shelf.verify(key)
-            self._service.tell(self.shelf.link, key, sha256)
-            self._service.wait_until_healthy(key, sha256)
+            self._bring_up(key)
         except Unhealthy:
             return False
         return True
