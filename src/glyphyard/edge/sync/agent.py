@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from pathlib import Path
 
-from glyphyard.core.errors import BadInput, GlyphyardError, StepFailed
+from glyphyard.core.errors import GlyphyardError, StepFailed
 from glyphyard.core.files import make_folder
 from glyphyard.edge.sync import disk
 from glyphyard.edge.sync.config import MIB, SyncConfig
@@ -13,8 +13,9 @@ from glyphyard.edge.sync.download import Moved, Tampered, download
 from glyphyard.edge.sync.engines import Engines, NoEngine, Say, Trial
 from glyphyard.edge.sync.registry import Refused, Registry, Unreachable, Version
 from glyphyard.edge.sync.service import Service, Unhealthy
+from glyphyard.edge.sync.serving import Serving
 from glyphyard.edge.sync.shelf import Shelf
-from glyphyard.edge.sync.state import ATTEMPTS, GOOD, Swap, SyncState, one_line
+from glyphyard.edge.sync.state import ATTEMPTS, GOOD, SyncState, one_line
 from glyphyard.edge.sync.trial import Rejected, TrialRequest, try_bundle
 
 FOLLOW = 3  # times that one poll goes after an alias that moves while it downloads
@@ -34,11 +35,10 @@ class Agent:
         self.config, self.shelf, self._trial, self._say = config, Shelf(Path(config.root)), trial, say
         self._said: set[str] = set()  # at the last poll of this process
         self._queue_trouble: str | None = None
-        self._damaged: str | None = None  # what serves and is not whole, with no other to go back to
         self._registry = registry or Registry(config.registry, config.credentials())
-        self._service = service or Service(config.tell, config.health)
         self.state = SyncState.load(self.shelf.state, config.model, config.alias)
         self._engines = Engines(self.shelf, self.state, trial, say)
+        self._serving = Serving(self.shelf, self.state, service or Service(config.tell, config.health), say)
 
     def poll(self) -> SyncState:
         """Do one round and return the state; whatever fails is an outcome, and the model in use stays in use."""
@@ -73,7 +73,7 @@ class Agent:
     def _note(self, outcome: str, message: str) -> None:
         state = self.state
         serving = self.shelf.current()
-        if serving is not None and serving == self._damaged and outcome not in GOOD:
+        if serving is not None and serving == self._serving.damaged and outcome not in GOOD:
             message, serving = f"{message}; {serving}, which serves, is damaged", None
         news = [line for line in (self._queue_trouble, f"{outcome}: {message}") if line]
         for line in (line for line in news if line not in self._said):
@@ -98,48 +98,21 @@ class Agent:
 
     def _recover(self) -> NoEngine | None:
         """Let a whole version serve; return why it has no engine here, which a version to come may mend."""
-        self._damaged = None
         self.shelf.prepare()
         for version, request in self.shelf.asked_to_forgive():
             if self.forgive(version):
                 self._say(f"version {version} may be tried again")
             disk.remove(request)  # not before the state is on the disk
         self._engines.sweep()
-        self._finish_swap()
-        serving = self.shelf.current()
-        if serving is None or not self.shelf.holds(serving):
-            spare = self.shelf.last_whole(self.state.good, serving)
-            if spare is None:
-                self._damaged = serving
-                return None
-            self._say(f"{serving or 'no version'} is damaged or missing; going back to {spare}")
-            self.shelf.point(spare)
-            self._tell(spare)
-            self.state.rollbacks += 1
-            serving = spare
+        self._serving.finish()
+        serving = self._serving.mend()
         try:
-            if self.config.trial.engine and self._engines.refresh(serving, self._request(serving, None)):
-                self._tell(serving)
+            if serving and self.config.trial.engine and self._engines.refresh(serving, self._request(serving, None)):
+                self._serving.tell(serving)
         except NoEngine as error:
             self._say(str(error))
             return error
         return None
-
-    def _finish_swap(self) -> None:
-        swap, serving = self.state.swap, self.shelf.current()
-        if swap is None:
-            return
-        if serving == swap.new and self.shelf.holds(swap.new):
-            if self.state.try_again(swap.new) <= ATTEMPTS:
-                self.state.save(self.shelf.state)
-                self._settle(swap)
-            else:
-                self._go_back(swap, f"agent or device died {ATTEMPTS} times while it was made to serve", certain=True)
-            return
-        if serving not in (None, swap.new) and self.shelf.holds(str(serving)):  # it moved back, or never moved
-            self._tell(serving)
-        self.state.swap = None
-        self.state.save(self.shelf.state)
 
     # What the alias names
 
@@ -163,7 +136,8 @@ class Agent:
             except Moved:
                 self.state.attempts.pop(key, None)
                 continue
-            self._swap(key)
+            self._serving.swap(key)
+            self._prune()
             return "updated", f"version {version.number} serves" + (f" (was {serving})" if serving else "")
         raise Unreachable(self.config.model, f"{self.config.alias} keeps moving", "the next poll looks again")
 
@@ -235,65 +209,6 @@ class Agent:
         except Rejected as same:
             raise StepFailed("trial", f"this device cannot run the model in use either ({same})", "mend the device") from error
         self.state.condemn(key, str(error))
-
-    # The swap
-
-    def _swap(self, key: str) -> None:
-        swap = Swap(key, self.shelf.current())
-        self.state.swap = swap
-        self.state.save(self.shelf.state)  # before the link moves: see `_finish_swap`
-        self.shelf.point(key)
-        self._settle(swap)
-
-    def _settle(self, swap: Swap) -> None:
-        try:
-            self._bring_up(swap.new)
-        except (Unhealthy, BadInput) as error:
-            self._go_back(swap, str(error))
-            raise
-        self.state.confirm(swap.new)
-        self.state.swaps += 1
-        self.state.save(self.shelf.state)
-        self._prune()
-
-    def _go_back(self, swap: Swap, reason: str, certain: bool = False) -> None:
-        usable = swap.old is not None and swap.old != swap.new and self.shelf.holds(swap.old)
-        old = swap.old if usable else self.shelf.last_whole(self.state.good, swap.new)
-        self.shelf.point(old)
-        self.state.rollbacks += 1
-        if old is None:
-            self._tell(None)
-            if certain:
-                self.state.condemn(swap.new, reason)
-            else:  # no version was well here yet: it may be the service that is not, or is not there
-                self.state.attempts.pop(swap.new, None)
-        elif self._well(old) or certain:
-            self.state.condemn(swap.new, reason)
-            self._say(f"{swap.new}: {reason}; back to {old}")
-        else:
-            self.state.attempts.pop(swap.new, None)
-            self._say(f"the service is well neither with {swap.new} nor with {old}: {reason}")
-        self.state.swap = None
-        self.state.save(self.shelf.state)
-
-    def _bring_up(self, key: str) -> None:
-        sha256 = self.shelf.verify(key)
-        self._service.tell(self.shelf.link, key, sha256)
-        self._service.wait_until_healthy(key, sha256)
-
-    def _well(self, key: str) -> bool:
-        try:
-            self._bring_up(key)
-        except Unhealthy:
-            return False
-        return True
-
-    def _tell(self, key: str | None) -> None:
-        sha256 = self.shelf.verify(key) if key else ""
-        try:
-            self._service.tell(self.shelf.link, key or "", sha256)
-        except Unhealthy as error:
-            self._say(str(error))
 
     def _prune(self, keep: int | None = None) -> None:
         before = next((k for k in reversed(self.state.good) if k != self.shelf.current()), None)
