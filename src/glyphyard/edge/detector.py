@@ -18,13 +18,12 @@ from glyphyard.core.boxes import Detections, box_iou
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_file
 from glyphyard.core.letterbox import Letterbox, Placement
-from glyphyard.core.pixels import decode_image, read_image
 from glyphyard.core.records import Record
 from glyphyard.core.yolo import BoxRule, decode_yolo
 from glyphyard.edge.bundle import read_checked
 from glyphyard.edge.golden import EXPORT_AGAIN, unpack_canvases
+from glyphyard.edge.images import Image, load_image
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, read_described
-from glyphyard.edge.recognizer import Image
 from glyphyard.edge.session import CPU, OnnxSession, Session
 
 TASK = "detection"
@@ -94,7 +93,7 @@ class Detector:
         if batch_size < 1:
             raise BadInput("batch_size", f"expected at least 1, found {batch_size}")
         rule = self.rule if confidence is None else replace(self.rule, confidence=confidence)
-        laid = (self.pixels.fit(_load(image, f"image {i}")) for i, image in enumerate(images))
+        laid = (self.pixels.fit(load_image(image, f"image {i}")) for i, image in enumerate(images))
         while batch := list(islice(laid, batch_size)):
             for found, (_, place) in zip(self.find_on_canvases([c for c, _ in batch], rule), batch, strict=True):
                 yield _on_page(found, place)
@@ -127,12 +126,6 @@ def unmatched(expected: Detections, found: Detections, sure: float) -> int:
     return int((overlap.max(1, initial=0.0) < SAME).sum())
 
 
-def _load(image: Image, name: str) -> np.ndarray:
-    if isinstance(image, bytes):
-        return decode_image(image, name)
-    return image if isinstance(image, np.ndarray) else read_image(Path(image))
-
-
 def _on_page(found: Detections, place: Placement) -> Detections:
     return replace(found, boxes=place.to_image(found.boxes))
 
@@ -151,5 +144,5 @@ def read_detector_manifest(path: Path) -> DetectorManifest:
 
 def page_of(image: Image) -> np.ndarray:
     """Return a page decoded: (H,W) or (H,W,3) uint8, BGR; for those who cut regions out of it."""
-    found = _load(image, "image")
+    found = load_image(image, "image")
     return cv2.cvtColor(found, cv2.COLOR_BGRA2BGR) if found.ndim == 3 and found.shape[2] == 4 else found

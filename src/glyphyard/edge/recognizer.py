@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -17,17 +16,15 @@ from glyphyard.core.decoding import CTC, decoder_of, step_reader_of
 from glyphyard.core.errors import BadInput
 from glyphyard.core.grammar import Grammar, parse_grammar
 from glyphyard.core.ngram_beam import BeamSpec, ngram_decode
-from glyphyard.core.pixels import MAX_PIXELS, decode_image, read_image
 from glyphyard.edge.bundle import Bundle
+from glyphyard.edge.images import Image, load_crop
 from glyphyard.edge.language import GREEDY, ngram_of
 from glyphyard.edge.manifest import CPU_MODEL, GOLDEN
 from glyphyard.edge.session import CPU, CPU_TOLERANCE, OnnxSession, Session
 
-Image = np.ndarray | os.PathLike[str] | str | bytes | bytearray | memoryview
 Layout = str | Sequence[str]
 REPLAY_BATCH = 64
 MAX_BATCH = 1024  # crops of one call to the model: 16 MiB of input, some hundred inside the network
-MAX_SIDE = 16_384  # pixels; no crop is as long, and OpenCV's resize gives up at twice that
 
 
 class Recognizer:
@@ -141,19 +138,11 @@ class Recognizer:
             raise BadInput(where, problem, "this device does not run it faithfully; portable=True leaves it out")
 
     def _load(self, image: Image, name: str, rgb: bool) -> np.ndarray:
-        if isinstance(image, bytes | bytearray | memoryview):
-            return self.bundle.pixels.resize(decode_image(bytes(image), name))
-        if isinstance(image, str | os.PathLike):
-            return self.bundle.pixels.resize(read_image(Path(image)))
-        if not isinstance(image, np.ndarray):
-            problem = f"expected a path, encoded bytes or a uint8 array, found {type(image).__name__}"
-            raise BadInput(name, problem, "cv2.imread gives None for a file that it cannot read" if image is None else "")
-        if image.ndim >= 2 and (max(image.shape[:2]) > MAX_SIDE or image.shape[0] * image.shape[1] > MAX_PIXELS):
-            problem = f"{image.shape[1]}x{image.shape[0]} is no crop (at most {MAX_SIDE} a side, {MAX_PIXELS / 1e6:g} megapixels)"
-            raise BadInput(name, problem, "crop it first")
-        if rgb and image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8 and image.size:
-            image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGR)
-        return self.bundle.pixels.resize(image)
+        crop = load_crop(image, name)
+        given = isinstance(image, np.ndarray)  # what is decoded here is BGR
+        if rgb and given and crop.ndim == 3 and crop.shape[2] in (3, 4) and crop.dtype == np.uint8 and crop.size:
+            crop = cv2.cvtColor(crop, cv2.COLOR_RGB2BGR if crop.shape[2] == 3 else cv2.COLOR_RGBA2BGR)
+        return self.bundle.pixels.resize(crop)
 
     def _read_resized(self, images: list[np.ndarray], grammar: Grammar | None) -> list[Reading]:
         alphabet, manifest = self.bundle.alphabet, self.bundle.manifest

@@ -17,16 +17,18 @@ import numpy as np
 from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_file
-from glyphyard.core.pixels import PixelContract, decode_image, read_image
+from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import read_checked
 from glyphyard.edge.golden import EXPORT_AGAIN, pack_arrays, unpack_arrays
+from glyphyard.edge.images import Image, load_crop
 from glyphyard.edge.language import GREEDY
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, read_described
-from glyphyard.edge.recognizer import MAX_BATCH, Image, Recognizer
+from glyphyard.edge.recognizer import MAX_BATCH, Recognizer
 from glyphyard.edge.session import CPU, OnnxSession
 
 TASK, GENERATOR, RECOGNISER = "super_resolution", "generator.onnx", "recogniser"
+MOST_ENLARGED = 64  # crops of one call to the generator, which keeps whole images in many channels
 CLOSE_GREYS = 2  # a golden crop may differ by as much on another processor
 
 
@@ -92,11 +94,7 @@ class Restorer:
 
     def restore(self, images: Iterable[Image], batch_size: int = 64) -> list[np.ndarray]:
         """Return each crop (any size, grey or BGR) at high resolution, uint8 (H,W) or (H,W,3); enlarges `batch_size` at a time."""
-        small = (self._load(image, f"image {i}") for i, image in enumerate(images))
-        large = list[np.ndarray]()
-        while batch := list(islice(small, batch_size)):
-            large += self._restored(batch)
-        return large
+        return [large for made in self._made(images, batch_size) for large in made]
 
     def enlarge(self, image: Image) -> np.ndarray:
         """Return a crop enlarged bicubically, without the generator: what it is compared with."""
@@ -113,9 +111,8 @@ class Restorer:
 
     def stream(self, images: Iterable[Image], batch_size: int = 64) -> Iterator[Reading]:
         """Yield the readings of an iterable of crops in order, holding at most `batch_size` of them."""
-        waiting = iter(images)
-        while batch := list(islice(waiting, batch_size)):
-            yield from self.recogniser.read_many(self.restore(batch, batch_size), batch_size)
+        for made in self._made(images, batch_size):
+            yield from self.recogniser.read_many(made, len(made))
 
     def replay(self) -> int:
         """Enlarge and read the golden crops and return how many; the first that comes out differently is a `BadInput`.
@@ -145,11 +142,14 @@ class Restorer:
             raise BadInput(f"{self.folder / MANIFEST}.scale", f"{scale} does not fit its sizes {sizes}", EXPORT_AGAIN)
 
     def _load(self, image: Image, name: str) -> np.ndarray:
-        if isinstance(image, bytes):
-            image = decode_image(image, name)
-        elif not isinstance(image, np.ndarray):
-            image = read_image(Path(image))
-        return self.low.resize(image)
+        return self.low.resize(load_crop(image, name))
+
+    def _made(self, images: Iterable[Image], batch_size: int) -> Iterator[list[np.ndarray]]:
+        if batch_size < 1:
+            raise BadInput("batch_size", f"expected at least 1, found {batch_size}")
+        small = (self._load(image, f"image {i}") for i, image in enumerate(images))
+        while batch := list(islice(small, min(batch_size, MOST_ENLARGED))):
+            yield self._restored(batch)
 
     def _restored(self, small: list[np.ndarray]) -> list[np.ndarray]:
         return to_images(self._session.run(self.low.batch(small)))

@@ -18,14 +18,13 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import sha256_file
 from glyphyard.core.letterbox import Letterbox
 from glyphyard.core.masks import paste_mask
-from glyphyard.core.pixels import decode_image, read_image
 from glyphyard.core.plate_reading import read_plate
 from glyphyard.core.records import Record
 from glyphyard.edge.bundle import read_checked
 from glyphyard.edge.golden import EXPORT_AGAIN, unpack_canvases
+from glyphyard.edge.images import Image, load_image
 from glyphyard.edge.language import GREEDY
 from glyphyard.edge.manifest import GOLDEN, MANIFEST, MODEL, read_described
-from glyphyard.edge.recognizer import Image
 from glyphyard.edge.session import CPU, OnnxSession
 
 TASK, RUNTIME = "segmentation", "onnxruntime"
@@ -95,7 +94,7 @@ class Segmenter:
 
         All of them, however unsure: `read` believes those of `manifest.confidence` and more.
         """
-        picture = self._load(image, "image")
+        picture = load_image(image, "image")
         canvas, place = self.canvas.fit(picture)
         found, maps = find_on_canvas(self._session, self.canvas, canvas)
         boxes = place.to_image(found.boxes)
@@ -110,7 +109,7 @@ class Segmenter:
 
     def read(self, image: Image) -> Reading:
         """Find and read the characters of one plate."""
-        canvas, _ = self.canvas.fit(self._load(image, "image"))
+        canvas, _ = self.canvas.fit(load_image(image, "image"))
         return self.read_found(find_on_canvas(self._session, self.canvas, canvas)[0])
 
     def read_many(self, images: Iterable[Image], batch_size: int = 64) -> list[Reading]:
@@ -136,11 +135,6 @@ class Segmenter:
                 remedy = "this device or provider does not run the model faithfully"
                 raise BadInput(f"{self.folder / GOLDEN}, plate {i}", missing, remedy)
         return len(golden.found)
-
-    def _load(self, image: Image, name: str) -> np.ndarray:
-        if isinstance(image, bytes):
-            return decode_image(image, name)
-        return image if isinstance(image, np.ndarray) else read_image(Path(image))
 
 
 def open_model(model: bytes, where: str, providers: Sequence[str] = CPU, threads: int = 1) -> OnnxSession:
