@@ -34,10 +34,11 @@ test: $(READY) lint ## all tests, two files at a time
 quick: $(READY) lint ## the tests that take seconds
 	$(BIN)/python -m pytest -n 2 -m "not slow and not ray"
 
-lint: $(READY) ## style and the floors
+lint: $(READY) ## style, types and the floors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 cluster: $(READY) ## a Ray head on this machine, from this environment, with a token
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m glyphyard.cluster.local start

@@ -100,7 +100,7 @@ def _print_recipe(recipe: Recipe) -> None:
 
     yaml = YAML(typ="safe", pure=True)
     yaml.width = WIDTH
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[attr-defined]
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment,attr-defined]
     yaml.default_flow_style = None
     yaml.dump({"resolved recipe": {k: v for k, v in recipe.to_json().items() if k != "suite"}}, sys.stdout)
     sys.stdout.write("\n")

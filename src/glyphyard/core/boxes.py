@@ -94,7 +94,8 @@ def suppress(
     order = np.argsort(-scores_N, kind="stable")[:MAX_CANDIDATES]
     boxes = np.asarray(boxes_N4, np.float64)[order]
     kinds = np.zeros(len(order), np.int64) if classes_N is None else np.asarray(classes_N)[order]
-    areas, kept, alive = area(boxes), [], np.ones(len(order), bool)
+    areas, alive = area(boxes), np.ones(len(order), bool)
+    kept = list[int]()
     for i in range(len(order)):
         if not alive[i]:
             continue

@@ -19,7 +19,7 @@ EXPORT_AGAIN = "copy the bundle again or export it again"
 def pack_arrays(**arrays: np.ndarray) -> bytes:
     """Return golden.npz as bytes, the same for the same content."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

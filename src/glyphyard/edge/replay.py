@@ -59,14 +59,14 @@ def time_session(session: Session, shape: Sequence[int], sizes: Sequence[int]) -
     rows = []
     for size in sizes:
         batch = dice.random((size, *shape), dtype=np.float32)
-        rows.append(speed_row(size, np.array(_times_ms(lambda batch=batch: session.run(batch)))))  # type: ignore[misc]
+        rows.append(speed_row(size, np.asarray(_times_ms(lambda batch=batch: session.run(batch)))))  # type: ignore[misc,arg-type]
     return rows
 
 
 def _times_ms(call: Callable[[], object]) -> list[float]:
     for _ in range(WARM_UP):
         call()
-    times, until = [], time.perf_counter() + BUDGET_S
+    times, until = list[float](), time.perf_counter() + BUDGET_S
     while len(times) < RUNS and (time.perf_counter() < until or len(times) < 3):
         started = time.perf_counter()
         call()

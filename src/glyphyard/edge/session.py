@@ -31,7 +31,10 @@ class Session(Protocol):
     """
 
     providers: list[str]
-    max_batch: int | None
+
+    @property
+    def max_batch(self) -> int | None:
+        """Return the largest batch of one `run`."""
 
     def run(self, batch_NCHW: np.ndarray) -> np.ndarray:
         """Return the log-probabilities (time, batch, classes) of a batch, float32 both; any thread may call it."""

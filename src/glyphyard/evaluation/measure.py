@@ -124,7 +124,7 @@ def write_scored(samples: list[Sample], suite: SuiteConfig, origin: Origin, spee
 
 
 def scorecard(
-    samples: list[Sample], scores: Scores, raw: Scores, suite: SuiteConfig, origin: Origin, speed: dict[str, float]
+    samples: Sequence[Sample], scores: Scores, raw: Scores, suite: SuiteConfig, origin: Origin, speed: dict[str, float]
 ) -> Scorecard:
     """Sum up scored samples."""
     if not samples:

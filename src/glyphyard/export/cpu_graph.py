@@ -153,14 +153,14 @@ def for_pixels(model: ModelProto) -> ModelProto:
     floats, scaled, best = (f"{pixels.name}.float", f"{pixels.name}.scaled", f"{log_probs}.best")
     for node in graph.node:
         node.input[:] = [scaled if name == pixels.name else name for name in node.input]
-    graph.initializer.append(numpy_helper.from_array(np.float32(255), "white"))
+    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), "white"))
     graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "one"))
     graph.node.insert(0, helper.make_node("Cast", [pixels.name], [floats], to=TensorProto.FLOAT))
     graph.node.insert(1, helper.make_node("Div", [floats, "white"], [scaled]))
     graph.node.append(helper.make_node("TopK", [log_probs, "one"], [best, STEP_IDS], axis=-1))
     graph.node.append(helper.make_node("Exp", [best], [STEP_PROBABILITIES]))
     pixels.type.tensor_type.elem_type = TensorProto.UINT8
-    axes = ["time", "batch", 1]
+    axes: list[str | int | None] = ["time", "batch", 1]
     graph.output.append(helper.make_tensor_value_info(STEP_IDS, TensorProto.INT64, axes))
     graph.output.append(helper.make_tensor_value_info(STEP_PROBABILITIES, TensorProto.FLOAT, axes))
     return copied

@@ -59,7 +59,7 @@ class RawHead(nn.Module):
         super().__init__()
         self.network = network
         head = network.model[-1]  # type: ignore[index]
-        head.export, head.format = True, "onnx"
+        head.export, head.format = True, "onnx"  # type: ignore[union-attr]
 
     def forward(self, canvases: Tensor) -> Tensor:
         """Return centres, sizes (canvas pixels) and each class's probability of all anchors."""

@@ -102,8 +102,8 @@ class Stem(nn.Sequential):
         parts: list[nn.Module] = []
         before = channels
         for left in reversed(range(max(halvings))):
-            step, width = tuple(2 if max(halvings) - left <= each else 1 for each in halvings), max(dim >> left, 1)
-            parts += [nn.Conv2d(before, width, 3, step, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+            (down, along), width = (2 if max(halvings) - left <= each else 1 for each in halvings), max(dim >> left, 1)
+            parts += [nn.Conv2d(before, width, 3, (down, along), 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
             before = width
         super().__init__(*parts, nn.Conv2d(before, dim, 1))
 
@@ -148,8 +148,8 @@ def start_small(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Conv2d | nn.Embedding):
             nn.init.trunc_normal_(part.weight, std=0.02)
-            if getattr(part, "bias", None) is not None:
-                nn.init.zeros_(part.bias)
+            if isinstance(bias := getattr(part, "bias", None), Tensor):
+                nn.init.zeros_(bias)
     for part in module.modules():
         if isinstance(part, Stem):
             part.start()

@@ -49,7 +49,7 @@ class Gaps(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.judge = nn.Sequential(nn.Conv1d(dim, dim // 4, 5, padding=2), nn.GELU(), nn.Conv1d(dim // 4, 1, 1))
-        nn.init.constant_(self.judge[2].bias, -2.0)  # begin with few gaps
+        nn.init.constant_(self.judge[2].bias, -2.0)  # type: ignore[arg-type]  # begin with few gaps
 
     def forward(self, x_BDHW: Tensor) -> Tensor:
         """Return (B,1,1,W)."""
@@ -58,6 +58,8 @@ class Gaps(nn.Module):
 
 class Places(nn.Module):
     """A code for each column: which place of the plate it lies in, and whether a letter or a digit stands there."""
+
+    kinds: Tensor
 
     def __init__(self, dim: int, layout: str) -> None:
         super().__init__()
@@ -94,7 +96,7 @@ class CharacterPyramid(nn.Module):
         self.levels = nn.ModuleList(Level(dim, config.stroke) for _ in config.scales)
         self.join = nn.Conv2d(len(config.scales) * dim, dim, 1)
         nn.init.zeros_(self.join.weight)
-        nn.init.zeros_(self.join.bias)
+        nn.init.zeros_(self.join.bias)  # type: ignore[arg-type]
 
     def forward(self, x_BDHW: Tensor) -> Tensor:
         """Return (B,D,H,W)."""

@@ -52,6 +52,9 @@ class TwoStreamLayer(nn.Module):
 class Parseq(nn.Module):
     """Images (N,C,H,W) in [0, 1] → log-probabilities (T,N,V), position-major; class 0 is the END."""
 
+    cloze: Tensor
+    before: Tensor
+
     def __init__(self, config: ParseqConfig, channels: int, height: int, width: int, num_classes: int) -> None:
         super().__init__()
         dim, ratio = config.embed_dim, config.mlp_ratio

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from glyphyard.core.alphabet import Alphabet
@@ -145,6 +145,7 @@ def _fitted(own: str, value: Tensor, network: Parseq) -> Tensor:
 
 def _stretched(places_1SD: Tensor, encoder: Vit) -> Tensor:
     """Bring the places of an image of `IMAGE` to another image's, as a ViT is brought to another resolution."""
+    assert isinstance(encoder.patches, nn.Conv2d)  # a stem of convolutions has no released weights
     rows, columns = (length // step for length, step in zip(IMAGE, encoder.patches.kernel_size, strict=True))
     if encoder.grid == (rows, columns) or places_1SD.shape[1] != rows * columns:
         return places_1SD

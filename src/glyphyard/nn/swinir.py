@@ -26,6 +26,9 @@ LEAK = 0.2
 class WindowAttention(nn.Module):
     """Cells of a window look at each other, with a learnt bias for each relative place."""
 
+    places: Tensor
+    scale: Tensor
+
     def __init__(self, dim: int, heads: int, side: int) -> None:
         super().__init__()
         self.heads, self.share = heads, dim // heads
@@ -84,6 +87,7 @@ class ResidualSwinBlock(nn.Module):
         # All that a layer does goes cell by cell or window by window, so that cells are moved once a layer: cutting windows,
         # joining them and rolling the image would be four times.
         for layer in self.layers:
+            assert isinstance(layer, SwinLayer)
             y, order = layer(cells.move(y, order, layer.order), cells.mask_G1MM), layer.order
         y = cells.move(y, order, READING).reshape(-1, height, width, dim)
         return x_BHWC + to_last(self.convolution(to_first(y)))
@@ -130,7 +134,7 @@ class SwinIR(nn.Module):
                 nn.init.zeros_(part.bias)
         if config.skip:  # begin as plain enlargement
             nn.init.zeros_(self.last.weight)
-            nn.init.zeros_(self.last.bias)
+            nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Return (B,C,sH,sW)."""

@@ -88,6 +88,9 @@ class _Moved(torch.autograd.Function):
 class SizedCells(nn.Module):
     """The cells of any size: the training size's are buffers, other sizes' are worked out when first met and kept."""
 
+    mask: Tensor
+    ways: Tensor
+
     def __init__(self, side: int, height: int, width: int) -> None:
         super().__init__()
         self.side, self.size = side, padded(height, width, side)

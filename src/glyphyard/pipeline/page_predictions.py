@@ -20,9 +20,8 @@ from glyphyard.core.pixels import read_image
 from glyphyard.core.reading_order import reading_order
 from glyphyard.data.region_sheet import COLOURS
 from glyphyard.data.synth.faces import draw_word
-from glyphyard.edge import Recognizer
+from glyphyard.edge.catalogue import Reader
 from glyphyard.edge.detector import Detector
-from glyphyard.edge.restorer import Restorer
 from glyphyard.pipeline.predictions import DRAWN
 
 CSV_FILE, JSON_FILE = "regions.csv", "regions.json"
@@ -73,7 +72,7 @@ class PageReading:
             yield {"path": self.path, **corners, **named, "text_confidence": sure, "error": ""}
 
 
-def page_readings(detector: Detector, reader: Recognizer | Restorer | None, files: Iterable[Path]) -> Iterator[PageReading]:
+def page_readings(detector: Detector, reader: Reader | None, files: Iterable[Path]) -> Iterator[PageReading]:
     """Yield what stands on each page, in order; a page that cannot be read is one with an error. One page is in memory."""
     for path in files:
         try:
@@ -84,9 +83,7 @@ def page_readings(detector: Detector, reader: Recognizer | Restorer | None, file
         yield reading
 
 
-def _read(
-    path: str, image: np.ndarray, found: Detections, classes: list[str], reader: Recognizer | Restorer | None
-) -> PageReading:
+def _read(path: str, image: np.ndarray, found: Detections, classes: list[str], reader: Reader | None) -> PageReading:
     ordered = found.take(reading_order(found.boxes))
     texts: list[tuple[str, float | None]] = [("", None)] * len(ordered)
     if reader is not None and len(ordered):

@@ -18,7 +18,7 @@ from glyphyard.data.audit import LabelAudit, audit_labels
 from glyphyard.data.findings import bad_rows, by_kind, unused_rows
 from glyphyard.data.fingerprint import find_prepared
 from glyphyard.data.split import assign
-from glyphyard.recipe.dataset import SPLITS, PageSource, Split
+from glyphyard.recipe.dataset import RENDERED, SPLITS, PageSource, Split
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.recipe.suite import SHARES_OF_SAMPLES
@@ -107,20 +107,20 @@ def _expected_rows(recipe: Recipe, audit: LabelAudit) -> dict[str, int]:
     for source in recipe.dataset.sources:
         shares = _shares(recipe, source.splits)
         for split in SPLITS:
-            rows[split] += (
-                round(source.count * shares[split]) if source.kind.startswith("synthetic_") else seen[source.name, split]
-            )
+            rows[split] += round(source.count * shares[split]) if isinstance(source, RENDERED) else seen[source.name, split]
     return {str(split): count for split, count in rows.items()}
 
 
 def _shares(recipe: Recipe, splits: Sequence[Split]) -> dict[Split, float]:
     """Return the share of a rendered source's rows that each split gets, about; no row is rendered to know it."""
+    shares: dict[Split, float]
     held_out: dict[Split, float] = {"test": recipe.dataset.split.test, "validation": recipe.dataset.split.validation}
     if "train" not in splits:
         whole = sum(held_out[s] for s in splits if s != "train") or 1.0
-        return {"train": 0.0} | {s: (held_out[s] / whole if s in splits else 0.0) for s in held_out}
+        shares = {s: (held_out[s] / whole if s in splits else 0.0) for s in held_out}
+        return shares | {"train": 0.0}
     shares = {s: (share if s in splits else 0.0) for s, share in held_out.items()}
-    return {"train": 1 - sum(shares.values())} | shares
+    return shares | {"train": 1 - sum(shares.values())}
 
 
 def stage_plan(stage: StageConfig, train_rows: int) -> StagePlan:

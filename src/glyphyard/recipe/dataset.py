@@ -147,6 +147,7 @@ class SyntheticOutlines(Source):
 
 # Pages with boxes or polygons; the others are crops with texts.
 PageSource = YoloFolder | SyntheticPages | PolygonCsv | SyntheticOutlines
+RENDERED = (SyntheticPlates, SyntheticWords, SyntheticPages, SyntheticOutlines)  # whose rows are drawn: there are `count` of them
 AnySource = Annotated[
     PlateTsv
     | SyntheticPlates

@@ -16,8 +16,9 @@ S = TypeVar("S", bound=Strict)
 Position = tuple[str, int, int]  # file, line, column, as people count them
 Positions = dict[tuple[Any, ...], Position]
 # What pydantic puts into a location for a union's member; the file has no such key.
-TAGS = ("plate_tsv", "synthetic_plates", "plate_pairs", "name_csv", "synthetic_words", "crnn", "parseq", "restorer")
-TAGS += ("yolo_folder", "synthetic_pages", "polygon_csv", "synthetic_outlines", "maskrcnn", "yolo")
+SOURCES = ("plate_tsv", "synthetic_plates", "plate_pairs", "name_csv", "synthetic_words")
+PAGE_SOURCES = ("yolo_folder", "synthetic_pages", "polygon_csv", "synthetic_outlines")
+TAGS = (*SOURCES, *PAGE_SOURCES, "crnn", "parseq", "restorer", "maskrcnn", "yolo")
 # Pydantic speaks of Python; a recipe is YAML.
 PLAIN = {
     "model_type": "keys and values",

@@ -139,10 +139,10 @@ def _upright(x: float, name: str, labels: Sequence[tuple[str, float]], row: int)
 
 def slice_chart(trials: Sequence[TrialLine], path: str, log: bool, form: Format) -> Markup:
     """Draw the objective against one field, a dot a trial."""
-    drawn = [(t, t.last, t.values.get(path)) for t in trials if t.last is not None and t.values.get(path) is not None]
+    drawn = [(t, t.last, at) for t in trials if t.last is not None and (at := t.values.get(path)) is not None]
     if not drawn:
         return Markup("")
-    results = [v for _, v, _ in drawn if v is not None]
+    results = [value for _, value, _ in drawn]
     y = Scale(*_padded(min(results), max(results), False), SLICE_HEIGHT - 24, 8)
     numeric = all(isinstance(v, (int, float)) and not isinstance(v, bool) for _, _, v in drawn)
     names = [] if numeric else sorted({_name(v) for _, _, v in drawn})
@@ -154,7 +154,7 @@ def slice_chart(trials: Sequence[TrialLine], path: str, log: bool, form: Format)
     parts += [text(at, SLICE_HEIGHT - 8, label, "middle") for label, at in shown]
     for trial, value, at in drawn:
         place = x(float(at)) if numeric else x(names.index(_name(at)))
-        parts.append(_dot(place, y(value or 0.0), trial, f"{trial.name}: {_name(at)} → {form(value or 0.0)} ({trial.state})"))
+        parts.append(_dot(place, y(value), trial, f"{trial.name}: {_name(at)} → {form(value)} ({trial.state})"))
     return picture(WIDTH / 1.5, SLICE_HEIGHT, f"objective by {path}", *parts)
 
 

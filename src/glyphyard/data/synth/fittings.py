@@ -180,4 +180,4 @@ def round_corners(canvas: np.ndarray, dice: Dice) -> None:
         for x, dx in ((0, 1), (width - 1, -1))
         for y, dy in ((0, 1), (height - 1, -1))
     ]
-    cv2.fillPoly(canvas, np.array(corners, np.int32), tone)
+    cv2.fillPoly(canvas, [np.array(corner, np.int32) for corner in corners], tone)

@@ -160,9 +160,9 @@ class SyncConfig(Record):
             bounds["queue.max_mib"] = (self.queue.max_mib, 0.001, 1e6)
             bounds["queue.max_age_days"] = (self.queue.max_age_days, 0.001, 36_500)
             bounds["queue.below"] = (self.queue.below, 0, 1)
-        for name, (value, low, high) in bounds.items():
-            if not low <= value <= high:
-                raise BadInput(f"{where}.{name}", f"[GY047] expected {low:g} to {high:g}, found {value:g}")
+        for name, (found, low, high) in bounds.items():
+            if not low <= found <= high:
+                raise BadInput(f"{where}.{name}", f"[GY047] expected {low:g} to {high:g}, found {found:g}")
         _check_tell(self.tell, f"{where}.tell")
         if self.health.command and self.health.url:
             raise BadInput(f"{where}.health", "[GY048] a command and a url", "keep one")

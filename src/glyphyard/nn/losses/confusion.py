@@ -31,6 +31,9 @@ class CharacterConfusion(nn.Module):
     As a part of a task it lies in every checkpoint; `update_` once a validation with counts that all ranks have added up.
     """
 
+    rates: Tensor
+    seen: Tensor
+
     def __init__(self, num_classes: int, alpha: float = 0.1, max_weight: float = 3.0, decay: float = 0.5) -> None:
         super().__init__()
         self.alpha, self.max_weight, self.decay = alpha, max_weight, decay

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from glyphyard.core.alphabet import BLANK
 from glyphyard.core.ctc import Reading
 from glyphyard.data.augment import augment, to_float
+from glyphyard.recipe.model import CrnnConfig, ParseqConfig
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.stage import StageConfig
 from glyphyard.tasks.base import Batch, Better, ExportSpec, Rows
@@ -27,6 +28,7 @@ class Recognition:
         self.recipe = recipe
         self.alphabet = recipe.dataset.the_alphabet()
         self.image = recipe.dataset.image
+        assert isinstance(recipe.model, CrnnConfig | ParseqConfig)  # a law of recipes
         self.reader = reader_of(recipe.model, self.image, self.alphabet)
         self.term_names: tuple[str, ...] = self.reader.term_names
 
