@@ -93,11 +93,15 @@ def test_the_loss_of_a_validation_knows_nothing_of_the_one_before() -> None:
     task, parts, stage = made("lcofl")
     batch, books = task.example_batch(3), parts["confusion"]
     found = []
-    for psnr_db in (30.0, 5.0):  # above and far below the floor
-        books.take(torch.zeros(task.alphabet.num_classes, task.alphabet.num_classes), psnr_db)
+    confused = torch.zeros(task.alphabet.num_classes, task.alphabet.num_classes)
+    first, second = batch.targets["labels"].unique()[-2:].tolist()
+    confused[first, second], confused[first, first], confused[second, second] = 3, 1, 4  # one of the characters is misread
+    for counts, psnr_db in ((torch.zeros_like(confused), 30.0), (confused, 5.0)):  # above and far below the floor
+        books.take(counts, psnr_db)
         found.append((task.measure(parts.eval(), batch, stage), task.loss(parts, batch, stage)["lcofl"]))
     assert torch.equal(found[0][0], found[1][0])
     assert found[1][1] < found[0][1]  # training alone turns to the picture
+    assert books.weights().max() > 1  # and to what is confused
 
 
 @pytest.mark.parametrize(("form", "mining"), [("differentiable", {"reweight_interval": 1}), ("official", None)])

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from restoring import restoring_recipe
 
 from glyphyard.data.prepare import prepare
+from glyphyard.data.resident import ResidentSplit
 from glyphyard.recipe.load import load_recipe
 from glyphyard.tasks.catalogue import task_of
-from glyphyard.training.ingest import ResidentIngest, StreamedIngest, open_ingest
+from glyphyard.training.ingest import ResidentIngest, StreamedIngest, held_out, open_ingest
 from glyphyard.training.job import StageJob
 from glyphyard.training.loop import train_stage
 from glyphyard.training.ranks import SingleRank
@@ -36,3 +38,13 @@ def test_a_split_over_the_memory_budget_is_streamed_and_learned_from(
     rows = next(streamed.train(0, 0))
     assert all(torch.equal(held[int(i)], image) for i, image in zip(rows.ids, rows.images, strict=True))
     assert train_stage(job, rank).epoch == 1
+
+
+def test_rows_that_are_drawn_again_lie_where_the_others_do() -> None:
+    recipe = restoring_recipe()
+    drawn = recipe.stages[0].model_copy(update={"validation_draws": 3})
+    job = StageJob(recipe.model_copy(update={"stages": (drawn,)}), 0, Path(), Path())
+    split = ResidentSplit(torch.zeros(2, 16, 48, dtype=torch.uint8), ["AB1", "CD2"], torch.arange(2), ["drawn", "drawn"])
+    draws = held_out(job, task_of(recipe), split, torch.device("meta"))  # of what is no CPU, this much is everywhere
+    assert len(draws) == 3
+    assert {values.device.type for rows in draws for values in (rows.images, *rows.targets.values())} == {"meta"}

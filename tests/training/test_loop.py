@@ -9,11 +9,15 @@ import torch
 from learnable import FromMemory, Stop, StopAfter, crops, epochs_of, part, same_weights, tiny_recipe, train
 
 from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.core.files import make_folder
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.tasks.catalogue import task_of
 from glyphyard.tasks.recognition.task import Recognition
 from glyphyard.training.checkpoint import load_parts, load_state
 from glyphyard.training.ema import Ema
+from glyphyard.training.job import StageJob
+from glyphyard.training.loop import Loop
+from glyphyard.training.ranks import SingleRank
 from glyphyard.training.watch import Watch
 
 
@@ -147,6 +151,27 @@ def test_a_lost_loss_names_epoch_step_rate_and_remedy(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Recognition, "loss", lose_it)
     with pytest.raises(StepFailed, match=r"epoch 2, step 2 \(lr .*NaN.*lower lr"):
         train(tmp_path)
+
+
+def test_a_state_without_numbers_is_never_kept_where_the_norm_is_looked_at_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors, loss = iter([1.0, 1.0, float("nan"), 1.0]), Recognition.loss
+
+    def lose_it(*args: Any) -> dict[str, torch.Tensor]:
+        factor = next(factors)
+        return {name: term * factor for name, term in loss(*args).items()}
+
+    monkeypatch.setattr(Recognition, "loss", lose_it)
+    make_folder(tmp_path / "stage")
+    job = StageJob(tiny_recipe(), 0, tmp_path, tmp_path / "stage", checkpoint_every_s=0)
+    loop = Loop(job, SingleRank("cpu"), Watch(), FromMemory())
+    loop.check_every = 20  # as on a GPU
+    with pytest.raises(StepFailed, match="NaN"):
+        loop.run()
+    kept = load_state(tmp_path / "stage" / "last.pt")
+    assert kept["position"]["step"] == 2
+    assert all(torch.isfinite(values).all() for values in kept["parts"].values())
 
 
 def test_early_stop_ends_a_stage_and_the_best_epoch_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ Shapes: N images, C channels, H×W pixels, T = ceil(W / 4) time steps, F feature
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +56,10 @@ class Crnn(nn.Module):
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Return log-probabilities (T,N,K) in float32, whatever the precision inside."""
         columns_TNF = self.columns(images_NCHW)
-        context_TNF, _ = self.context(columns_TNF)
+        # cuDNN's LSTM has no way back in evaluation mode, in which a frozen recogniser teaches a generator.
+        stuck = columns_TNF.is_cuda and not self.training and torch.is_grad_enabled()
+        with torch.backends.cudnn.flags(enabled=False) if stuck else nullcontext():
+            context_TNF, _ = self.context(columns_TNF)
         scores_TNK = self.head(self.dropout(context_TNF)) + self.shortcut(columns_TNF)
         return scores_TNK.float().log_softmax(-1)
 

@@ -49,6 +49,7 @@ class Loop:
         self.job, self.stage, self.ranks, self.watch = job, job.stage, ranks, watch
         task = task_of(job.recipe)
         self.metric_names = task.metric_names
+        self.check_every = 1 if ranks.device.type == "cpu" else CHECK_EVERY_STEPS
         check_stage(job, task, ranks)
         self.learner = Learner(job, task, ranks)
         self.ingest = make_ingest(job, task, ranks)
@@ -121,9 +122,9 @@ class Loop:
             self._mine(step)
             position.step, position.steps, position.summed = position.step + 1, position.steps + 1, position.summed + 1
             position.epoch_s = before_s + time.monotonic() - started
-            if self.ranks.device.type == "cpu" or position.step % CHECK_EVERY_STEPS == 0 or self._epoch_is_over():
+            if position.step % self.check_every == 0 or self._epoch_is_over():
                 self._check(step.norm, lr)
-            self._look_up(losses, terms, lr)
+            self._look_up(losses, terms, step.norm, lr)
         self._take_sums(losses, terms)
 
     def _take_sums(self, losses: Tensor, terms: dict[str, Tensor]) -> None:
@@ -160,13 +161,14 @@ class Loop:
                 where, "the loss became NaN or infinite", "try a lower lr, a longer warm-up, clip_norm 1 or precision fp32"
             )
 
-    def _look_up(self, losses: Tensor, terms: dict[str, Tensor], lr: float) -> None:
+    def _look_up(self, losses: Tensor, terms: dict[str, Tensor], norm: Tensor, lr: float) -> None:
         """Report progress and keep the state, each when its time has come."""
         now = time.monotonic()
         if now - self.ticked_s >= TICK_S:
             self.ticked_s = now
             self.watch.ticked(self._tick("train", lr, self.position.mean_loss(float(losses))))
         if self._is_time_to_save(now):
+            self._check(norm, lr)  # what is broken must not replace what a run can go on from
             self._take_sums(losses, terms)
             self._pool_sums()
             if self.ranks.rank == 0:

@@ -114,6 +114,15 @@ def test_alignment_shares_are_the_posteriors_over_all_paths(seed: int) -> None:
     torch.testing.assert_close(found, wanted / wanted[0].sum(), atol=1e-4, rtol=1e-3)
 
 
+def test_a_text_that_has_no_room_adds_nothing() -> None:
+    scores = torch.randn(3, 2, len(KINDS), generator=torch.Generator().manual_seed(0))
+    labels, lengths = torch.tensor([[1, 2, 0], [3, 3, 3]]), torch.tensor([2, 3])  # the second one needs five steps
+    both = ctc_losses(scores.log_softmax(-1), labels, lengths, ONES, KINDS)
+    first = ctc_losses(scores[:, :1].log_softmax(-1), labels[:1], lengths[:1], ONES, KINDS)
+    assert not alignment_shares(scores.log_softmax(-1), labels, lengths)[:, 1].any()
+    assert both[1] == pytest.approx(float(first[1]))
+
+
 def test_a_ctc_reader_is_charged_for_the_wrong_kind_where_the_character_stands() -> None:
     blank, path = 0, [1, 0, 3, 0, 5, 0]
     right = sure(torch.tensor(path)).log_softmax(-1)[:, None]

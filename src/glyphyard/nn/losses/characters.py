@@ -82,18 +82,19 @@ def ctc_losses(
 
 
 def alignment_shares(log_probs_TNV: Tensor, labels_NL: Tensor, lengths_N: Tensor) -> Tensor:
-    """Return how probably each step shows each class, given the true text, (T,N,V); no gradient.
+    """Return how probably each step shows each class, given the true text, (T,N,V); 0 for a text that has no room. No gradient.
 
     That is the softmax less the gradient of the CTC loss (Graves et al., 2006, equation 16).
     """
     with torch.enable_grad():
         scores = log_probs_TNV.detach().requires_grad_()
         steps = torch.full((scores.shape[1],), scores.shape[0], dtype=torch.long)
-        loss = functional.ctc_loss(
-            scores.log_softmax(-1), labels_NL, steps, lengths_N.cpu(), blank=BLANK, reduction="sum", zero_infinity=True
+        losses_N = functional.ctc_loss(
+            scores.log_softmax(-1), labels_NL, steps, lengths_N.cpu(), blank=BLANK, reduction="none", zero_infinity=True
         )
-        (gradient,) = torch.autograd.grad(loss, scores)
-    return (log_probs_TNV.detach().exp() - gradient).clamp_min(0)
+        (gradient,) = torch.autograd.grad(losses_N.sum(), scores)
+    has_room_N = losses_N.detach() != 0  # an infinite loss is made 0
+    return (log_probs_TNV.detach().exp() - gradient).clamp_min(0) * has_room_N[:, None]
 
 
 def official_losses(

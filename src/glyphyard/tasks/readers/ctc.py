@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from glyphyard.core.alphabet import Alphabet
@@ -61,9 +60,7 @@ class CtcReader:
     ) -> tuple[Tensor, Tensor]:
         """Return the weighted CTC loss, and the wrong kind's probability along the alignments."""
         kinds = kinds_of(self.alphabet).to(images.device)
-        with torch.backends.cudnn.flags(enabled=network.training):  # cuDNN's LSTM has no way back in evaluation mode
-            log_probs_TNK = network(images)
-        return ctc_losses(log_probs_TNK, targets["labels"], targets["lengths"], weights_V, kinds, q)
+        return ctc_losses(network(images), targets["labels"], targets["lengths"], weights_V, kinds, q)
 
     def readings(self, log_probs_TNK: Tensor) -> list[Reading]:
         """Decode greedily, with confidences."""

@@ -111,7 +111,7 @@ class SuperResolution:
         made = parts["generator"](batch.low)
         books = parts["confusion"]
         assert isinstance(books, Books)
-        terms |= self._pictures(parts, made, batch, wanted, books.psnr_db)
+        terms |= self._pictures(parts, made, batch, wanted, books.weights(), books.psnr_db)
         if stage.hard_mining is not None:
             with torch.no_grad(), as_shipped(parts["recogniser"]):
                 read = self.reader.read(parts["recogniser"], made.detach().clamp(0, 1))
@@ -119,17 +119,21 @@ class SuperResolution:
         return terms
 
     def _pictures(
-        self, parts: nn.ModuleDict, made: Tensor, batch: Pairs, wanted: set[str], psnr_db: float | None = None
+        self,
+        parts: nn.ModuleDict,
+        made: Tensor,
+        batch: Pairs,
+        wanted: set[str],
+        weights_V: Tensor,
+        psnr_db: float | None = None,
     ) -> dict[str, Tensor]:
-        high, books = batch.images, parts["confusion"]
-        assert isinstance(books, Books)
-        terms = {}
+        high, terms = batch.images, dict[str, Tensor]()
         if "l1" in wanted:
             terms["l1"] = l1_loss(made, high)
         if "ssim" in wanted:
             terms["ssim"] = ssim_loss(made, high, self.model.lcofl.ssim_window)
         if "lcofl" in wanted:
-            found = self.lcofl(parts["recogniser"], made, high, batch.targets, books.weights(), psnr_db)
+            found = self.lcofl(parts["recogniser"], made, high, batch.targets, weights_V, psnr_db)
             terms["lcofl"] = found["lcofl"]
             terms |= {f"lcofl_{part}": found[part] for part in LCOFL_PARTS}
         return terms
@@ -158,8 +162,9 @@ class SuperResolution:
             loss = loss * weights.get(self.reader.term_names[0], 1.0)  # the term that the reader validates by
         if _makes_pictures(stage):
             made = parts["generator"](batch.low)
-            # Whole whatever the PSNR: with the share that training takes, a picture that got worse would have the lower loss.
-            terms = self._pictures(parts, made, batch, set(weights))
+            # Whole whatever the PSNR, and all characters alike: with what training makes of the validation before, a picture that
+            # got worse would have the lower loss, and two epochs could not be compared.
+            terms = self._pictures(parts, made, batch, set(weights), torch.ones(self.alphabet.num_classes, device=made.device))
             loss = loss + sum(
                 (value.float() * weights[name] for name, value in terms.items() if name in weights),
                 torch.zeros_like(made[0, 0, 0, 0]),
@@ -229,9 +234,10 @@ def _makes_pictures(stage: StageConfig) -> bool:
 
 
 def _misread(read: Read, targets: Mapping[str, Tensor]) -> Tensor:
-    """Return what share of each row's characters was misread, (N,) in [0, 1]."""
+    """Return what share of each row's characters was misread, (N,) in [0, 1], on the CPU."""
     found = []
-    for ids, length, label, true_length in zip(read.ids_NT, read.lengths_N, targets["labels"], targets["lengths"], strict=True):
+    rows = (tensor.cpu() for tensor in (read.ids_NT, read.lengths_N, targets["labels"], targets["lengths"]))
+    for ids, length, label, true_length in zip(*rows, strict=True):
         counts = score(ids[None], length[None], label[None], true_length[None])
         found.append(min(1.0, float(counts[3]) / max(1.0, float(counts[4]))))
     return torch.tensor(found)
