@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +81,21 @@ def test_a_finished_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> No
         with atomic_folder(tmp_path / "b") as folder:
             (folder / name).write_text(name)
     assert [p.name for p in (tmp_path / "b").iterdir()] == ["y"]
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+def test_what_a_killed_process_left_of_a_folder_is_swept_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    script = "import sys; from glyphyard.core.files import atomic_folder; from pathlib import Path\n"
+    script += "with atomic_folder(Path(sys.argv[1])) as f:\n  (f / 'x').write_text('x'); print(f, flush=True); sys.stdin.read()"
+    makers = [subprocess.Popen([sys.executable, "-c", script, tmp_path / "b"], stdin=-1, stdout=-1, text=True) for _ in range(2)]
+    lefts = [Path(str(maker.stdout and maker.stdout.readline().strip())) for maker in makers]
+    makers[0].kill()
+    makers[0].wait()
+    assert all(left.is_dir() for left in lefts)
+    with atomic_folder(tmp_path / "b") as folder:
+        assert [left.is_dir() for left in lefts] == [False, True]
+        (folder / "y").write_text("y")
+    makers[1].communicate("")
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 

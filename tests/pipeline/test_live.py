@@ -41,3 +41,14 @@ def test_a_resumed_stage_prints_what_is_new_and_nothing_of_its_past(
     lines = [line.split(" · ")[0] for line in printed.getvalue().splitlines()]
     first = 1 if begins == "anew" else 3
     assert lines == [f"  2-lcofl epoch {first}: loss 7.0000", f"  2-lcofl epoch {first + 1}: loss 6.0000"]
+
+
+def test_an_epoch_that_a_guard_took_back_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+    stage, printed = tmp_path / "2-lcofl", io.StringIO()
+    stage.mkdir()
+    with live.followed(stage, Console(file=printed, width=200)):
+        time.sleep(0.05)
+        row = {"epoch": 3, "train_loss": 1.0, "val_loss": 1.0, "psnr": 4.9, "went_back": "to epoch 2: psnr 4.9 is below 12.5"}
+        (stage / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    assert printed.getvalue().rstrip().endswith("went back to epoch 2: psnr 4.9 is below 12.5")

@@ -15,6 +15,7 @@ from glyphyard.core.records import CheckpointRecord
 from glyphyard.pipeline.origin import check_parent
 from glyphyard.pipeline.steps import steps_of, train_step
 from glyphyard.recipe.load import load_recipe
+from glyphyard.tasks.catalogue import task_of
 from glyphyard.training.checkpoint import SCHEMA
 from glyphyard.training.job import StageJob
 
@@ -115,5 +116,40 @@ def test_a_file_that_is_no_checkpoint_is_told_before_anything_is_done(tmp_path: 
     with pytest.raises(BadInput, match=str(elsewhere)):
         steps_of(run)
     steps_of(run, "train-main")  # the stage that starts from it is not asked for
-    torch.save({"schema": SCHEMA}, elsewhere)
+    torch.save({"schema": SCHEMA, "ema": None, "parts": {"detector.weight": torch.zeros(1)}}, elsewhere)
+    with pytest.raises(BadInput, match=r"expected weights of \['model'\], found \['detector'\]"):
+        steps_of(run)
+    network = task_of(run.recipe).build().state_dict()
+    torch.save({"schema": SCHEMA, "ema": None, "parts": network | {"model.head.weight": torch.zeros(2, 2)}}, elsewhere)
+    with pytest.raises(BadInput, match="do not fit part `model`"):
+        steps_of(run)
+    torch.save({"schema": SCHEMA, "ema": None, "parts": network}, elsewhere)
     steps_of(run)
+
+
+def test_released_weights_that_cannot_be_had_are_told_before_anything_is_done(tmp_path: Path) -> None:
+    run: Any = TwoStages(tmp_path)
+    own = tmp_path / "best.pt"
+    torch.save({"schema": SCHEMA, "ema": None, "parts": {"model.weight": torch.zeros(1)}}, own)
+    for pretrained, told in ((str(own), "a checkpoint of Glyphyard's own"), (str(tmp_path), "no such file")):
+        model = run.recipe.model.model_copy(update={"pretrained": pretrained})
+        run.recipe = run.recipe.model_copy(update={"model": model})
+        with pytest.raises(BadInput, match=told):
+            steps_of(run)
+        steps_of(run, "prepare")
+    run.stage_dir(0).mkdir(parents=True)
+    (run.stage_dir(0) / "last.pt").write_bytes(b"")  # the stage has begun: it has them
+    steps_of(run)
+
+
+@pytest.mark.parametrize("until", ["export", "report"])
+def test_a_step_that_needs_a_stage_which_is_not_trained_is_refused(tmp_path: Path, until: str) -> None:
+    run: Any = TwoStages(tmp_path)
+    with pytest.raises(BadInput, match=f"--until {until}: needs stage second, which --stage main does not train"):
+        steps_of(run, until, "main")
+    steps_of(run, "train-main", "main")
+    run.leave(b"first")
+    steps_of(run, until, "second")
+    run.stage_dir(1).mkdir()
+    (run.stage_dir(1) / "checkpoint.json").write_text("{}")  # trained before
+    steps_of(run, until, "main")

@@ -51,6 +51,16 @@ BREACHES = [
     ("GY044", ["export.targets=[{name: orin_nx_jp62, dla: 0}]"], ["dla 0", "from 1 to 64"]),
     ("GY050", ["model={network: parseq}", "stages.0.losses=[{term: ctc}]"], ["ctc", "parseq", "plm"]),
     ("GY051", ["model={network: parseq, heads: 5}"], ["embed_dim 384", "heads 5"]),
+    (
+        "GY055",
+        ["model={network: parseq, size: small_cpu, pretrained: baudm/parseq-base}"],
+        ["baudm/parseq-base", "another `size`"],
+    ),
+    (
+        "GY055",
+        ["dataset.image.width=96", "model={network: parseq, size: small_cpu, patch: [8, 6]}"],
+        ["patch [8, 6]", "powers of two"],
+    ),
     ("GY052", ["task=super_resolution", "dataset.image.height=16", "model={generator: {scale: 4}}", L1], ["window 6", "4x32"]),
     ("GY070", ["stages.0.start=resume"], ["start: resume", "init: previous", "last.pt"]),
     ("GY071", ["stages.0.finetune_lr=0.2"], ["0.2", "finetune"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import pytest
 
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.load import load_recipe, recipe_from_json
-from glyphyard.recipe.model import ParseqConfig
 
 Write = Callable[..., Path]
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
@@ -233,12 +231,17 @@ def test_a_sweep_is_no_recipe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "found"), [({"pretrained": "weights.pt"}, "pretrained 'weights.pt'"), ({"patch": [6, 8]}, "patch [6, 8]")]
+    ("stated", "override"),
+    [
+        ("stages.0.guards", "[{metric: psn, min: 3}]"),
+        ("dataset.sources", "[{kind: synthetic_plates, name: a, family: brasil, count: 3}]"),
+    ],
 )
-def test_a_stem_of_convolutions_takes_no_released_weights_and_halves(more: dict, found: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(found)):
-        ParseqConfig.model_validate({"network": "parseq", "size": "small_cpu", **more})
-    ParseqConfig.model_validate({"network": "parseq", "size": "small_cpu", "stem": "patches", **more})
+def test_what_an_override_replaces_is_not_blamed_on_the_file(write_recipe: Write, stated: str, override: str) -> None:
+    guarded = write_recipe("lr: 1e-3\n", "lr: 1e-3\n    guards:\n      - {metric: cer, max: 0.5}\n")
+    with pytest.raises(BadInput) as caught:
+        load_recipe(guarded, [f"{stated}={override}"])
+    assert str(caught.value).startswith(f"--set {stated}=")
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,15 @@ def test_a_run_that_has_just_begun_has_a_page(run: Path, tmp_path: Path) -> None
         write_report(tmp_path)
 
 
+def test_epochs_that_a_guard_took_back_are_said(run: Path) -> None:
+    metrics = next(run.glob("stages/*/metrics.jsonl"))
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    rows[-1]["went_back"] = "to epoch 1: cer 0.9 is above 0.8"
+    metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = f"took 1 of {len(rows)} epochs back ({rows[-1]['epoch']}), the last to epoch 1: cer 0.9 is above 0.8"
+    assert told in page_of(run).words
+
+
 def test_numbers_that_are_none_do_not_stop_it(run: Path) -> None:
     card = read_json(run / "scorecard.json")
     nothing = {"value": None, "low": None, "high": None, "count": 0}

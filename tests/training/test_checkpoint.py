@@ -66,7 +66,7 @@ class Hostile:
         return os.system, ("touch /tmp/glyphyard-was-here",)
 
 
-def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
+def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
     marker = Path("/tmp/glyphyard-was-here")
     torch.save({"schema": 1, "parts": Hostile()}, tmp_path / "a.pt")
     (tmp_path / "b.pt").write_bytes(pickle.dumps(Hostile()))
@@ -74,6 +74,7 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match=f"{name}.*more than weights"):
             load_state(tmp_path / name)
     assert not marker.exists()
+    assert not recwarn.list, "one line says it all"
 
 
 def test_what_is_no_checkpoint_is_a_clean_error(tmp_path: Path) -> None:

@@ -227,6 +227,9 @@ def test_a_rollback_goes_back_to_the_stages_best(tmp_path: Path, monkeypatch: py
     learned = [name for name in best if name.startswith("generator.")]
     assert learned
     assert all(torch.equal(best[name], last[name]) for name in learned), "the last epoch was taken back"
+    told = [json.loads(line).get("went_back") for line in (tmp_path / "s" / "metrics.jsonl").read_text().splitlines()]
+    assert told[0] is None
+    assert all(str(line).startswith("to epoch 1: word_acc 0.1 ") for line in told[1:])
 
 
 def test_a_floor_that_the_start_is_under_takes_nothing_back_that_is_better(

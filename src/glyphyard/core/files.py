@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from glyphyard.core.errors import BadInput, GlyphyardError, NotWritten
+
+_HERE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # this machine, among those that share a disk
 
 
 @contextmanager
@@ -57,10 +61,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `target`; rename it onto `target` on success (an older one is replaced)."""
+    """Yield a temporary folder beside `target`; rename it onto `target` on success (an older one is replaced).
+
+    What a killed process of this machine left of the same target is swept.
+    """
     target = Path(target)
     make_folder(target.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    _sweep(target)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.{_HERE}-{os.getpid()}.", suffix=".tmp", dir=target.parent))
     try:
         yield temporary
         temporary.chmod(0o755)
@@ -70,6 +78,24 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sweep(target: Path) -> None:
+    """Remove temporary folders of `target` whose maker, on this machine, is dead."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.{_HERE}-*.*.tmp"):
+        number = left.name.removeprefix(f".{target.name}.{_HERE}-").partition(".")[0]
+        if number.isdigit() and int(number) != os.getpid() and not _lives(int(number)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def _name(error: OSError, temporary: Path, target: Path) -> None:

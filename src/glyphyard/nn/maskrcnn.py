@@ -23,6 +23,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from glyphyard.core.errors import BadInput
 from glyphyard.nn.norms import GroupOrFrozenNorm, freeze_norms
+from glyphyard.nn.weight_file import load_tensors
 from glyphyard.recipe.maskrcnn import MaskRcnnConfig
 
 TERMS = {
@@ -120,7 +121,7 @@ def load_weights(network: MaskRCNN, path: Path) -> list[str]:
     Heads for other classes do not fit and stay as they are; a file of which nothing fits the backbone is a `BadInput`.
     """
     try:
-        state: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        state: Mapping[str, Tensor] = load_tensors(path)
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         raise BadInput(str(path), f"[GY077] cannot read these weights ({type(error).__name__})", "download them again") from error
     except Exception as error:  # pickle.UnpicklingError and what torch makes of it

@@ -20,6 +20,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import is_pickled
 from glyphyard.nn.attention import Vit
 from glyphyard.nn.parseq import Parseq
+from glyphyard.nn.weight_file import load_tensors
 from glyphyard.recipe.model import RELEASED
 
 FOLDER = "https://github.com/baudm/parseq/releases/download/v1.0.0"
@@ -90,11 +91,13 @@ def read_released(which: str) -> tuple[dict[str, Tensor], str]:
         known = ", ".join(RELEASES)
         raise BadInput(where, "there is no such file", f"`pretrained` names a file, or one of {known}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
     except Exception as error:  # an unpickler that is fed any bytes may raise anything
         if isinstance(error, pickle.UnpicklingError) and is_pickled(path):
             raise BadInput(where, "holds more than weights and was not loaded", "use the released file") from error
         raise BadInput(where, f"is no weight file, or was cut short ({type(error).__name__})", again) from error
+    if isinstance(state, Mapping) and {"schema", "parts"} <= set(state):
+        raise BadInput(where, "is a checkpoint of Glyphyard's own", "start from it by a stage's `init`, or with --from")
     state = state.get("state_dict", state) if isinstance(state, Mapping) else {}
     tensors = {str(k).removeprefix("model."): v for k, v in state.items() if isinstance(v, Tensor)}
     if not tensors:

@@ -91,6 +91,7 @@ def _epoch_line(stage: str, line: dict[str, Any]) -> str:
         f" · val loss {_number(line.get('val_loss'), '.4f')}"
         f" · {_metrics(line, 2)}"
         f" · {_number(line.get('crops_per_s'), '.0f')} crops/s"
+        + (f" · went back {line['went_back']}" if line.get("went_back") else "")
     )
 
 

@@ -12,7 +12,7 @@ from glyphyard.core.errors import BadInput
 from glyphyard.core.files import make_folder, read_json, sha256_file, write_json
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.store import open_run
-from glyphyard.training.job import BEST, CHECKPOINT, LAST
+from glyphyard.training.job import BEST, CHECKPOINT, LAST, StageJob
 
 BEGUN = "began_from.json"
 
@@ -54,6 +54,11 @@ def released_weights(part: dict[str, Any], name: str) -> Iterator[tuple[str, str
             yield name, sha256_file(Path(value))
 
 
+def names_weights(part: dict[str, Any]) -> bool:
+    """Say whether a model starts from released weights, by name or by file."""
+    return any(names_weights(v) if isinstance(v, dict) else k == "pretrained" and v is not None for k, v in part.items())
+
+
 def parent_of(run: Run, index: int) -> Path | None:
     """Return the checkpoint that a stage starts from; None where it starts from scratch."""
     stage = run.recipe.stages[index]
@@ -75,13 +80,22 @@ def check_parent(run: Run, index: int) -> None:
 
 
 def check_files(run: Run, indices: Iterable[int]) -> None:
-    """Open the checkpoints that stages' `init` names: what training would refuse is a `BadInput` before the data are prepared."""
+    """Load the weights that stages start from and no stage of this run makes: what training would refuse is a `BadInput` now."""
+    released = names_weights(run.recipe.to_json()["model"])
     for index in indices:
-        if (init := run.recipe.stages[index].init).endswith(".pt"):
-            from glyphyard.training.checkpoint import load_state
+        before = parent_of(run, index)
+        made_here = before is not None and run.recipe.stages[index].init == "previous"
+        if made_here or (before is None and not released):
+            continue
+        from glyphyard.tasks.catalogue import TASKS, task_of
+        from glyphyard.training.checkpoint import load_state
+        from glyphyard.training.start import begun_parts
 
-            check_parent(run, index)
-            load_state(Path(init))
+        check_parent(run, index)
+        if run.recipe.task in TASKS:
+            begun_parts(StageJob(run.recipe, index, run.folder, run.stage_dir(index), before), task_of(run.recipe))
+        elif before is not None:  # a detector, which another trainer builds
+            load_state(before)
 
 
 def begin(run: Run, index: int) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -246,9 +246,11 @@ def warnings_of(recipe: Recipe, rows: dict[str, int], resources: dict[str, Any])
             for s in recipe.stages
             if s.hard_mining
         ]
-    found += [
-        f"stage {s.name}: batch_size {s.batch_size} is more than the {rows['train']} training rows"
-        for s in recipe.stages
-        if s.batch_size > rows["train"]
+    return found + small_splits(recipe.stages, rows["train"])
+
+
+def small_splits(stages: Iterable[StageConfig], rows: int) -> list[str]:
+    """Return a sentence about each stage that has to repeat training rows to fill a batch."""
+    return [
+        f"stage {s.name}: batch_size {s.batch_size} is more than the {rows} training rows" for s in stages if s.batch_size > rows
     ]
-    return found

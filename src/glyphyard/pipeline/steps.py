@@ -13,7 +13,7 @@ from glyphyard.core.records import BundleRecord, DatasetManifest, Scorecard, Ver
 from glyphyard.pipeline.launch import launcher
 from glyphyard.pipeline.live import followed
 from glyphyard.pipeline.origin import begin, check_files, check_parent, parent_of, weights_of
-from glyphyard.pipeline.plan import STEPS
+from glyphyard.pipeline.plan import STEPS, small_splits
 from glyphyard.pipeline.run import Run
 from glyphyard.pipeline.step import Step, perform
 from glyphyard.recipe.recipe import Recipe, without_places
@@ -62,6 +62,8 @@ def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) 
     stages = [i for i, stage in enumerate(run.recipe.stages) if only_stage in (None, stage.name)]
     last = next((n for n, i in enumerate(stages) if until == f"train-{run.recipe.stages[i].name}"), len(stages) - 1)
     trained = [run.recipe.stages[i] for i in stages[: last + 1]] if until != "prepare" else []
+    if only_stage is not None:
+        _check_reach(run, until, only_stage)
     if trained:
         check_parent(run, stages[0])  # the others' are made on the way
         check_files(run, stages[: last + 1])
@@ -74,6 +76,18 @@ def steps_of(run: Run, until: str | None = None, only_stage: str | None = None) 
         register_step(run),
         report_step(run),
     ]
+
+
+def _check_reach(run: Run, until: str | None, only_stage: str) -> None:
+    """Refuse a step that needs the last stage, where that is not the one to be trained and was not trained before."""
+    last = run.recipe.stages[-1].name
+    if until == "prepare" or str(until).startswith("train-") or only_stage == last:
+        return
+    if not (run.stage_dir(len(run.recipe.stages) - 1) / CHECKPOINT).is_file():
+        told = f"--until {until}" if until else f"--stage {only_stage}"
+        raise BadInput(
+            told, f"needs stage {last}, which --stage {only_stage} does not train", f"say --stage {last}, or leave --stage out"
+        )
 
 
 def prepare_step(run: Run, trained: Sequence[StageConfig] = ()) -> Step:
@@ -105,6 +119,8 @@ def prepare_step(run: Run, trained: Sequence[StageConfig] = ()) -> Step:
         rows = ", ".join(f"{split} {record.rows}" for split, record in manifest.splits.items())
         line = f"prepare: {rows} rows; {manifest.bad_rows} bad; dataset {manifest.fingerprint}"
         run.say(line)
+        for told in small_splits(trained, manifest.splits["train"].rows):
+            run.say(f"WARNING {told}")
         return line
 
     return Step(

@@ -230,6 +230,18 @@ def windows_fit_the_low_resolution(recipe: Recipe) -> Iterator[Breach]:
             yield Breach((*at, "window"), problem, "choose a smaller window, or larger images")
 
 
+def stems_can_be_built(recipe: Recipe) -> Iterator[Breach]:
+    """GY055: a stem of convolutions halves, so that a patch's sides are powers of two, and has no released weights."""
+    for at, part in attentive_parts(recipe):
+        if getattr(part, "stem", None) != "convolutions":
+            continue
+        if part.pretrained:
+            problem = f"pretrained {part.pretrained!r} against stem convolutions: released weights cut patches"
+            yield Breach((*at, "pretrained"), problem, "take another `size`, or leave pretrained out")
+        if any(side < 1 or side & (side - 1) for side in part.patch) or max(part.patch) == 1:
+            yield Breach((*at, "patch"), f"patch {list(part.patch)} against stem convolutions, which halve", "take powers of two")
+
+
 def attentive_parts(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield the place and the config of each network with attention: the model itself, or parts of it."""
     for at, part in [(("model",), recipe.model), *((("model", name), value) for name, value in recipe.model)]:
@@ -255,6 +267,7 @@ LAWS: tuple[Law, ...] = (
     losses_fit_the_network,
     heads_divide_the_width,
     windows_fit_the_low_resolution,
+    stems_can_be_built,
     *PAGE_LAWS,
     *RESTORER_LAWS,
     *START_LAWS,

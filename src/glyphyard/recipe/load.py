@@ -218,6 +218,8 @@ def assign(tree: dict[str, Any], positions: Positions, override: str, stated: st
         at = (*at, step)
         positions[at] = (where, 0, 0)
         if depth == len(keys) - 1:
+            for below in [place for place in positions if place[: len(at)] == at != place]:
+                del positions[below]  # where the file states what is replaced here
             node[step] = _value(text, where) if text else None
         else:
             node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]

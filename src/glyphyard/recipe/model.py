@@ -117,17 +117,6 @@ class ParseqConfig(OnPreset):
         description="Released weights to start from where there are no others yet: `baudm/parseq-base`, `baudm/parseq-tiny` or a file.",
     )
 
-    @model_validator(mode="after")
-    def _stem_fits(self) -> ParseqConfig:
-        if self.stem == "convolutions":
-            if self.pretrained:
-                raise ValueError(
-                    f"pretrained {self.pretrained!r} against stem convolutions: released weights cut patches, take another `size`"
-                )
-            if any(side < 1 or side & (side - 1) for side in self.patch) or max(self.patch) == 1:
-                raise ValueError(f"patch {list(self.patch)} against stem convolutions, which halve: take powers of two")
-        return self
-
     @property
     def pixel_steps(self) -> tuple[int, int]:
         """Height and width of an image have to be multiples of these, in pixels."""

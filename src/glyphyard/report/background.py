@@ -14,6 +14,7 @@ from glyphyard.report.svg import Format, percent, short
 from glyphyard.report.wording import amount, duration, moment, words
 
 MOST_FINDINGS = 40
+MOST_NAMED = 8  # epochs in a sentence
 
 
 def training_of(run: RunFiles) -> list[dict[str, Any]]:
@@ -58,6 +59,9 @@ def _stage(stage: StageFiles, stages: int) -> dict[str, Any]:
     if checkpoint:
         metrics = ", ".join(f"{words(k)} {_metric(k, v)}" for k, v in checkpoint.metrics.items() if v is not None)
         facts = [f"{checkpoint.stopped} after {duration(checkpoint.seconds)}", checkpoint.chosen, metrics]
+    if back := [row for row in stage.epochs if row.get("went_back")]:
+        epochs = ", ".join(str(row.get("epoch")) for row in back[:MOST_NAMED]) + (" …" if len(back) > MOST_NAMED else "")
+        facts.append(f"a guard took {len(back)} of {len(stage.epochs)} epochs back ({epochs}), the last {back[-1]['went_back']}")
     return {"name": stage.name, "title": f"Stage {stage.name}" if stages > 1 else "", "charts": charts, "facts": " · ".join(filter(None, facts)),
             "epochs": len(stage.epochs)}  # fmt: skip
 

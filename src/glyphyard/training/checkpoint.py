@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path, is_pickled, writing
+from glyphyard.nn.weight_file import load_tensors
 
 SCHEMA = 1
 DELETE_LAST = "delete it: the stage is trained anew"  # what is left to do with a last.pt that cannot be read
@@ -37,7 +38,7 @@ def load_state(path: Path, remedy: str = "use another one") -> State:
     if not path.is_file():
         raise BadInput(str(path), "there is no such checkpoint", "give the path of a best.pt or last.pt")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
     except pickle.UnpicklingError as error:
         if is_pickled(path):
             raise BadInput(str(path), "holds more than weights and was not loaded", remedy) from error

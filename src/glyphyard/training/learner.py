@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from glyphyard.core.errors import BadInput
 from glyphyard.tasks.base import Rows, Task, told_terms, weighted_sum
-from glyphyard.training.checkpoint import put_weights, validated_weights
+from glyphyard.training.checkpoint import put_weights
 from glyphyard.training.ema import Ema
 from glyphyard.training.ingest import Ingest
 from glyphyard.training.job import StageJob
@@ -20,7 +18,7 @@ from glyphyard.training.parts import choose_parts, set_modes
 from glyphyard.training.precision import autocast, uses_bf16
 from glyphyard.training.ranks import Ranks
 from glyphyard.training.seeds import derive
-from glyphyard.training.start import check_optimizer
+from glyphyard.training.start import begun_parts, check_optimizer
 
 
 @dataclass(frozen=True)
@@ -39,19 +37,9 @@ class Learner:
 
     def __init__(self, job: StageJob, task: Task, ranks: Ranks) -> None:
         self.stage, self.seed, self.task, self.ranks = job.stage, job.recipe.seed, task, ranks
-        torch.manual_seed(derive(self.seed, "init"))
-        self.parts = task.build()
+        self.parts, self.told = begun_parts(job, task)
         self.learning = choose_parts(self.parts, self.stage)
         self.term_names = told_terms(task, self.stage)
-        self.told: str | None = None
-        if (start := start_of(job)) is not None:
-            fresh = put_weights(self.parts, validated_weights(start), str(start))
-            if fresh and not job.last.is_file():  # a pretrained recogniser alone is a good start, and a wrong file looks the same
-                warm = task.warm_start(nn.ModuleDict({name: self.parts[name] for name in fresh}))
-                told = f"random weights in {', '.join(fresh)}: {start} holds none"
-                self.told = f"{told}; but {warm}" if warm else told
-        elif not job.last.is_file():
-            self.told = task.warm_start(self.parts)
         self.parts.to(ranks.device)
         self.ema = Ema(self.parts, self.stage.ema_decay) if self.stage.ema_decay else None
         self.weights = [p for p in self.parts.parameters() if p.requires_grad]
@@ -137,12 +125,3 @@ class Learner:
         key = (self.seed, self.stage.name, number, self.ranks.rank)
         torch.manual_seed(derive(*key, "dropout"))
         self.dice.manual_seed(derive(*key, "augmentation"))
-
-
-def start_of(job: StageJob) -> Path | None:
-    """Return the checkpoint that a stage starts from, None where it starts from scratch; a missing one is a `BadInput`."""
-    if "scratch" in (job.stage.init, job.stage.start):
-        return None
-    if job.parent is None and (job.stage.init != "previous" or job.stage_index > 0):
-        raise BadInput(f"stage `{job.stage.name}`", f"its start ({job.stage.init}) is missing", "train the stage before it first")
-    return job.parent

@@ -213,7 +213,9 @@ class Loop:
             self.miner.end_epoch(position.epoch)
         if position.steps >= self.length.steps:
             position.stopped = "finished"
-        is_best = metrics is not None and self._judge(metrics)
+        is_best, back = (False, "") if metrics is None else self._judge(metrics)
+        if back:
+            row["went_back"] = f"to epoch {position.standing.best_epoch}: {back}"
         # First the line, then the state: a line without its state is taken back on resume, the other way round it would be lost.
         self.watch.epoch_ended(row)
         if self.ranks.rank == 0:
@@ -221,12 +223,12 @@ class Loop:
             save_state(self._state(), *([self.job.best] if is_best else []), self.job.last, *kept)
         self.saved_s = time.monotonic()
 
-    def _judge(self, metrics: dict[str, float]) -> bool:
-        """Say whether a validation is the best so far, and do what guards and patience ask for."""
+    def _judge(self, metrics: dict[str, float]) -> tuple[bool, str]:
+        """Say whether a validation is the best so far, and why a guard had the stage go back, which is done."""
         is_best, back = self.position.judge(self.stage, self.metric_names, metrics)
         if back:
             self._roll_back(back)
-        return is_best
+        return is_best, back
 
     def _may_come_back_to_its_start(self) -> bool:
         asked = any(guard.action == "rollback" for guard in self.stage.guards)

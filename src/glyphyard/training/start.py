@@ -1,4 +1,4 @@
-"""`start: resume` from another run: everything of its last state goes on here, under this recipe's epochs.
+"""What a stage starts from: fresh, released or earlier weights, or with `start: resume` all of another run's last state.
 
 What each start mode keeps of the checkpoint that `init` names:
 
@@ -14,13 +14,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from glyphyard.core.errors import BadInput
 from glyphyard.core.files import atomic_path
-from glyphyard.training.checkpoint import State, load_state, writing_state
+from glyphyard.tasks.base import Task
+from glyphyard.training.checkpoint import State, load_state, put_weights, validated_weights, writing_state
 from glyphyard.training.job import BEST, StageJob
+from glyphyard.training.seeds import derive
 
 METRICS = "metrics.jsonl"
 FINETUNE = "start anew from its weights with `start: finetune`"
+
+
+def begun_parts(job: StageJob, task: Task) -> tuple[nn.ModuleDict, str | None]:
+    """Return the task's parts with the weights that a stage starts from, and what a person should know of them."""
+    torch.manual_seed(derive(job.recipe.seed, "init"))
+    parts, goes_on = task.build(), job.last.is_file()
+    if (start := start_of(job)) is None:
+        return parts, None if goes_on else task.warm_start(parts)
+    fresh = put_weights(parts, validated_weights(start), str(start))
+    if not fresh or goes_on:
+        return parts, None
+    # A pretrained recogniser alone is a good start, and a wrong file looks the same.
+    warm = task.warm_start(nn.ModuleDict({name: parts[name] for name in fresh}))
+    told = f"random weights in {', '.join(fresh)}: {start} holds none"
+    return parts, f"{told}; but {warm}" if warm else told
+
+
+def start_of(job: StageJob) -> Path | None:
+    """Return the checkpoint that a stage starts from, None where it starts from scratch; a missing one is a `BadInput`."""
+    if "scratch" in (job.stage.init, job.stage.start):
+        return None
+    if job.parent is None and (job.stage.init != "previous" or job.stage_index > 0):
+        raise BadInput(f"stage `{job.stage.name}`", f"its start ({job.stage.init}) is missing", "train the stage before it first")
+    return job.parent
 
 
 def state_to_go_on(job: StageJob, fingerprints: dict[str, Any], steps_per_epoch: int, total_steps: int, lead: bool) -> State:

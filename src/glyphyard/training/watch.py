@@ -155,7 +155,7 @@ def scalars(row: EpochRow, title: str | None = None) -> dict[str, float]:
     `title` is what the stage is called there (see core.naming), its name when None.
     """
     named = {figure_name(key): value for key, value in row.items() if key not in ("stage", "epoch", "step")}
-    return {f"{title or row['stage']}/{name}": value for name, value in named.items() if value is not None}
+    return {f"{title or row['stage']}/{name}": value for name, value in named.items() if isinstance(value, (int, float))}
 
 
 def _lines(path: Path) -> list[str]:
