@@ -177,7 +177,7 @@ def held_out(job: StageJob, task: Task, split: ResidentSplit, device: torch.devi
     """
     rows = _rows(split, task).to(device)
     pairs = {source.name for source in job.recipe.dataset.sources if source.kind == "plate_pairs"}
-    paired = torch.tensor([name in pairs for name in split.sources], dtype=torch.bool, device=device)
+    paired = torch.tensor([name in pairs for name in split.sources], dtype=torch.bool).to(device)
     targets = rows.targets | {"paired": paired}
     again = [replace(rows, epoch=-draw, targets=targets) for draw in range(1, job.stage.validation_draws)]
     return [rows, *again]
