@@ -80,6 +80,12 @@ MISTAKES = [
     ("budget:", "sampler: grid\nbudget:", 4, ["GY027", "points"]),
     ("budget:", "asha: {grace_epochs: 2}\nbudget:", 9, ["GY028", "grace_epochs 2", "2 epochs"]),
     ("budget:", "storage: postgresql://me:secret@db/x\nbudget:", 9, ["GY029", "GLYPHYARD_STUDY"]),
+    (
+        "model.dropout: {uniform: [0.0, 0.5]}",
+        "augmentation.horizontal_flip: {choice: [false, true]}",
+        5,
+        ["GY030", "no trial", "True"],
+    ),
     ("trials: 5", "trials: 0", 9, ["budget.trials", "greater than or equal to 1", "found 0"]),
     ("trials: 5", "hours: 0", 9, ["budget.hours", "greater than 0"]),
     ("trials: 5", "trails: 5", 9, ["did you mean `trials`?"]),
@@ -337,3 +343,25 @@ def test_a_sweep_is_rebuilt_only_from_a_sweep() -> None:
 def test_a_recipe_is_no_sweep() -> None:
     with pytest.raises(BadInput, match=r"is a recipe.*glyphyard run"):
         load_sweep(Path(__file__).parents[2] / "recipes" / "florida_crnn.yaml")
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        ("{model.generator.scale: {choice: [2, 4]}}", r"\[GY030\] no trial can have 4: \[GY058\]"),
+        ("{model.generator.heads: {choice: [2, 3]}}", r"\[GY030\] no trial can have 3: \[GY051\]"),
+        ("{model.generator.pyramid.layout: {choice: [brazilian, none]}}", r"\[GY030\] no trial can have 'none': .*audited anew"),
+        ("{model.generator.heads: {choice: [2, 3]}, model.generator.embed_dim: {choice: [8, 12]}}", ""),
+        ("{model.generator.heads: {choice: [2, 3]}, model.generator.embed_dim: {int: [8, 16], step: 4}}", ""),
+    ],
+)
+def test_a_choice_that_no_trial_can_have_is_refused_and_one_that_some_can_is_not(space: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    recipe = ROOT / "recipes" / "tiny" / "lpsr_progressive.yaml"
+    objective = "objective: {metric: word_acc, direction: maximize}\nbudget: {trials: 5}\n"
+    path.write_text(f"name: search\nrecipe: {recipe}\nspace: {space}\n{objective}")
+    if not told:
+        assert load_sweep(path).config.space
+        return
+    with pytest.raises(BadInput, match=told):
+        load_sweep(path)

@@ -15,8 +15,6 @@ from glyphyard.core.files import make_folder, read_json, write_json
 from glyphyard.pipeline.clock import CONFIRM, SEARCH, Clock
 from glyphyard.pipeline.decision import Contender, contender
 from glyphyard.pipeline.study import SweepStudy, TrialRow
-from glyphyard.recipe.laws import check_laws
-from glyphyard.recipe.load import recipe_from_json
 from glyphyard.recipe.sweep_with_base import Sweep
 from glyphyard.training.watch import EpochRow
 
@@ -119,13 +117,9 @@ class SweepTrials:
             "gpus_per_worker": mine.gpus_per_worker,
         }
         try:
-            recipe = recipe_from_json(tree, "these values", "")
-            check_laws(recipe, lambda *at: ".".join(map(str, at)))
+            recipe = self.sweep.trial(tree)
         except BadInput as error:
             return str(error)
-        width = recipe.dataset.image.width
-        if recipe.model.capacity(width) != self.sweep.base.model.capacity(width):
-            return "these values change which texts there is room for, so the data would have to be audited anew"
         make_folder(folder)
         if not (folder / "recipe.json").is_file():
             write_json(folder / "recipe.json", recipe.to_json())

@@ -1,8 +1,10 @@
-"""Laws of sweeps, GY020–GY029: what a space, an objective and a budget owe the base recipe."""
+"""Laws of sweeps, GY020–GY030: what a space, an objective and a budget owe the base recipe."""
 
 from __future__ import annotations
 
 import difflib
+import itertools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,7 @@ from glyphyard.recipe.suite import REPORTED
 from glyphyard.recipe.sweep_with_base import Sweep, place
 from glyphyard.recipe.yolo_laws import AUGMENTATIONS, DETECTION
 
+MOST_TRIED = 200  # points of the space, to find one that a choice can be trained with
 ROOTS = ("model", "augmentation", "stages")  # what trials may differ in
 
 
@@ -131,11 +134,39 @@ def no_password_in_a_sweep(sweep: Sweep) -> Iterator[Breach]:
         yield Breach(("storage",), "`storage` holds a user or a password", "put the URL into the environment: GLYPHYARD_STUDY")
 
 
+def every_choice_can_be_trained(sweep: Sweep) -> Iterator[Breach]:
+    """GY030: each choice makes, with some of the other values of the space, a recipe that holds and fits the data of all trials."""
+    for path, dimension in sweep.config.space.items():
+        for value in dimension.choice or ():
+            if why := _why_never(sweep, path, value):
+                yield Breach(("space", path, "choice"), f"no trial can have {value!r}: {why}", "leave it out")
+
+
+def _why_never(sweep: Sweep, path: str, value: Any) -> str:
+    """Return what is wrong with a value whatever the others are; "" where some do, or where they are too many to try."""
+    others = {p: d.grid() or d.ends() for p, d in sweep.config.space.items() if p != path}
+    if (why := _problem(sweep, {path: value})) and math.prod(map(len, others.values())) <= MOST_TRIED:
+        for point in itertools.product(*others.values()):
+            if not _problem(sweep, {path: value, **dict(zip(others, point, strict=True))}):
+                return ""
+        return why
+    return ""
+
+
+def _problem(sweep: Sweep, values: dict[str, Any]) -> str:
+    try:
+        sweep.trial(sweep.with_values(values))
+    except BadInput as error:
+        return error.problem
+    return ""
+
+
 SWEEP_LAWS: tuple[Callable[[Sweep], Iterator[Breach]], ...] = (
     paths_exist,
     only_what_is_trained,
     conditions_can_hold,
     ranges_fit_the_fields,
+    every_choice_can_be_trained,
     one_name_a_field,
     something_ends_it,
     the_gate_knows_the_metric,

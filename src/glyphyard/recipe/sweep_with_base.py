@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from glyphyard.core.errors import BadInput
+from glyphyard.recipe.laws import check_laws
 from glyphyard.recipe.load import recipe_from_json
 from glyphyard.recipe.model import OnPreset
 from glyphyard.recipe.recipe import Recipe
@@ -49,6 +50,16 @@ class Sweep:
             return recipe_from_json(tree).to_json()
         except BadInput:
             return tree
+
+    def trial(self, tree: dict[str, Any]) -> Recipe:
+        """Return a trial's recipe; values that break a law, or would need other data than all trials share, are a `BadInput`."""
+        recipe = recipe_from_json(tree, "these values", "")
+        check_laws(recipe, lambda *at: ".".join(map(str, at)))
+        width = recipe.dataset.image.width
+        if recipe.model.capacity(width) != self.base.model.capacity(width):
+            problem = "they change which texts there is room for, so the data would have to be audited anew"
+            raise BadInput("these values", problem, "run two sweeps")
+        return recipe
 
     def base_values(self) -> dict[str, Any] | None:
         """Return the base recipe's own point of the space; None where it lies outside."""

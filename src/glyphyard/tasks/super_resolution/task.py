@@ -164,7 +164,9 @@ class SuperResolution:
             made = parts["generator"](batch.low)
             # Whole whatever the PSNR, and all characters alike: with what training makes of the validation before, a picture that
             # got worse would have the lower loss, and two epochs could not be compared.
-            terms = self._pictures(parts, made, batch, set(weights), made.new_ones(self.alphabet.num_classes, dtype=torch.float32))
+            terms = self._pictures(
+                parts, made, batch, set(weights), made.new_ones(self.alphabet.num_classes, dtype=torch.float32)
+            )
             loss = loss + sum(
                 (value.float() * weights[name] for name, value in terms.items() if name in weights),
                 torch.zeros_like(made[0, 0, 0, 0]),
