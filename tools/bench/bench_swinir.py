@@ -2,6 +2,7 @@
 
     .venv/bin/python tools/bench/bench_swinir.py           # the generators of two recipes and the seed's two presets: three minutes
     .venv/bin/python tools/bench/bench_swinir.py --bf16    # as a CPU with AMX trains
+    .venv/bin/python tools/bench/bench_swinir.py --flush   # denormals taken for 0: what is left is how it is computed
 
 The straightforward version is what one writes from the paper: maps in NCHW, windows cut and joined around each attention,
 relative places and shift masks worked out in each call, attention as matrix products and a softmax. Both give the same
@@ -155,6 +156,8 @@ def measure(
 
 if __name__ == "__main__":
     in_bf16 = "--bf16" in sys.argv[1:]
+    if "--flush" in sys.argv[1:]:
+        torch.set_flush_denormal(True)
     measure(SwinIRConfig.model_validate(TINY), "tiny", 32, bf16=in_bf16)
     ours = load_recipe(Path("recipes/lpsr_us_plates.yaml")).model
     assert isinstance(ours, RestorerConfig)
