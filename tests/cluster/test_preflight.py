@@ -26,4 +26,4 @@ def test_more_than_the_cluster_has_is_refused(runtime: RuntimeConfig, resources:
 
 def test_processors_are_shared_out() -> None:
     assert share_out(RuntimeConfig(workers=2), {"CPU": 9.0}).cpus == 4
-    assert share_out(RuntimeConfig(workers=2, gpus_per_worker=0.5), {"CPU": 2.0, "GPU": 1.0}).gpus == 0.5
+    assert share_out(RuntimeConfig(workers=1, gpus_per_worker=0.5), {"CPU": 2.0, "GPU": 1.0}).gpus == 0.5

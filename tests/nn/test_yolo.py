@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.nn.yolo import find_released, open_ultralytics
+from glyphyard.nn.yolo import build_yolo, find_released, keep_places, open_ultralytics
 from glyphyard.recipe.yolo import YoloConfig
 
 
@@ -52,3 +54,22 @@ def test_weights_are_looked_for_where_the_recipe_says_and_on_the_shelf(tmp_path,
     (tmp_path / "yolov8n.pt").write_bytes(b"")
     monkeypatch.setenv("GLYPHYARD_WEIGHTS", str(tmp_path))
     assert find_released(config)[0] == tmp_path / "yolov8n.pt"
+
+
+@pytest.mark.slow
+def test_boxes_keep_their_places_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = build_yolo(YoloConfig(network="yolo", imgsz=64), ["line"])
+    keep_places(network)
+    from ultralytics.utils.loss import v8DetectionLoss
+
+    network.args = SimpleNamespace(box=7.5, cls=0.5, dfl=1.5)
+    loss, seen = v8DetectionLoss(network), []
+    decode = loss.bbox_decode
+    monkeypatch.setattr(
+        loss, "bbox_decode", lambda anchors, given: seen.append((anchors.dtype, given.dtype)) or decode(anchors, given)
+    )
+    boxes = {"batch_idx": torch.zeros(1), "cls": torch.zeros(1, 1), "bboxes": torch.tensor([[0.5, 0.5, 0.3, 0.2]])}
+    images = torch.rand(1, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss(network.train()(images), boxes | {"img": images})
+    assert seen == [(torch.float32, torch.float32)]

@@ -50,6 +50,13 @@ BREACHES = [
     ("GY043", ["export.targets=[{name: xavier_nx_jp51}]"], ["opset: 18", "TensorRT 8.5", "up to 17"]),
     ("GY044", ["export.targets=[{name: orin_nx_jp62, dla: 0}]"], ["dla 0", "from 1 to 64"]),
     ("GY050", ["model={network: parseq}", "stages.0.losses=[{term: ctc}]"], ["ctc", "parseq", "plm"]),
+    ("GY015", ["runtime={launcher: in_process, workers: 2}"], ["in_process", "workers 2", "launcher ray"]),
+    ("GY015", ["runtime={launcher: in_process, gpus_per_worker: 2}"], ["in_process", "gpus_per_worker 2"]),
+    (
+        "GY015",
+        ["runtime={workers: 2, gpus_per_worker: 0.5}", "stages.0.batch_size=8"],
+        ["workers 2", "gpus_per_worker 0.5", "whole GPUs"],
+    ),
     ("GY051", ["model={network: parseq, heads: 5}"], ["embed_dim 384", "heads 5"]),
     (
         "GY055",

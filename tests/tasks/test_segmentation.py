@@ -189,3 +189,17 @@ def test_weights_that_are_not_there_are_said_and_those_that_are_are_loaded(tmp_p
     fresh = other.build()
     assert str(tmp_path / "own.pth") in (other.warm_start(fresh) or "")
     assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), parts.parameters(), strict=True))
+
+
+def test_boxes_keep_their_places_in_bfloat16() -> None:
+    made, seen = task(), []
+    parts, batch = made.build(), made.example_batch(1)
+    heads = parts["model"].roi_heads
+    choose = heads.select_training_samples
+    heads.select_training_samples = lambda proposals, targets: seen.append(proposals[0].dtype) or choose(proposals, targets)
+    with torch.autocast("cpu", torch.bfloat16):
+        made.loss(parts.train(), batch, made.recipe.stages[0])
+        with torch.inference_mode():
+            found = parts.eval()["model"](list(batch.images))[0]
+    assert seen == [torch.float32]
+    assert found["boxes"].dtype == torch.float32

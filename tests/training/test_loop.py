@@ -153,6 +153,15 @@ def test_a_lost_loss_names_epoch_step_rate_and_remedy(tmp_path: Path, monkeypatc
         train(tmp_path)
 
 
+def test_too_little_memory_is_one_line_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(Recognition, "loss", no_room)
+    with pytest.raises(StepFailed, match=r"out of memory.*smaller batch_size"):
+        train(tmp_path)
+
+
 def test_a_state_without_numbers_is_never_kept_where_the_norm_is_looked_at_seldom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

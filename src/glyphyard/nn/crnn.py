@@ -56,12 +56,23 @@ class Crnn(nn.Module):
     def forward(self, images_NCHW: Tensor) -> Tensor:
         """Return log-probabilities (T,N,K) in float32, whatever the precision inside."""
         columns_TNF = self.columns(images_NCHW)
-        # cuDNN's LSTM has no way back in evaluation mode, in which a frozen recogniser teaches a generator.
-        stuck = columns_TNF.is_cuda and not self.training and torch.is_grad_enabled()
-        with torch.backends.cudnn.flags(enabled=False) if stuck else nullcontext():
-            context_TNF, _ = self.context(columns_TNF)
+        context_TNF = self._in_context(columns_TNF)
         scores_TNK = self.head(self.dropout(context_TNF)) + self.shortcut(columns_TNF)
         return scores_TNK.float().log_softmax(-1)
+
+    def _in_context(self, columns_TNF: Tensor) -> Tensor:
+        if not columns_TNF.is_cuda:
+            context_TNF, _ = self.context(columns_TNF)
+            return context_TNF
+        # cuDNN's LSTM has no way back in evaluation mode, in which a frozen recogniser teaches a generator; and autocast
+        # would give it float16, asked for bfloat16 too, whose small gradients are lost without a scaled loss.
+        stuck = not self.training and torch.is_grad_enabled()
+        with (
+            torch.autocast("cuda", enabled=False),
+            torch.backends.cudnn.flags(enabled=False) if stuck else nullcontext(),
+        ):
+            context_TNF, _ = self.context(columns_TNF.float())
+        return context_TNF
 
 
 def standardised(images_NCHW: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from glyphyard.core.errors import BadInput
 from glyphyard.nn.norms import GroupOrFrozenNorm, freeze_norms
+from glyphyard.nn.places import in_float32
 from glyphyard.nn.weight_file import load_tensors
 from glyphyard.recipe.maskrcnn import MaskRcnnConfig
 
@@ -57,7 +58,7 @@ def mask_rcnn(config: MaskRcnnConfig, foreground: int, frozen_norm: bool = False
     norm = FrozenBatchNorm2d if frozen_norm else GroupOrFrozenNorm
     backbone = _resnet(config, norm) if config.backbone == "resnet50" else _mobile(config, norm)
     levels = [str(k) for k in range(len(config.anchors_px) - 1)]  # the last level is a pooled one, for anchors only
-    return MaskRCNN(
+    network = MaskRCNN(
         backbone,
         min_size=config.min_side_px,
         max_size=config.max_side_px,
@@ -77,6 +78,10 @@ def mask_rcnn(config: MaskRcnnConfig, foreground: int, frozen_norm: bool = False
         box_score_thresh=config.score,
         box_nms_thresh=config.nms,
     )
+    # Boxes are of the kind of what these give, and in bfloat16 a place right of 256 px is an even number.
+    for part in (network.backbone, network.rpn.head, network.roi_heads.box_predictor):
+        part.register_forward_hook(in_float32)
+    return network
 
 
 def _resnet(config: MaskRcnnConfig, norm: type[nn.Module] | object) -> nn.Module:

@@ -19,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 from glyphyard.core.errors import BadInput, StepFailed
+from glyphyard.nn.places import in_float32
 from glyphyard.recipe.yolo import YoloConfig
 
 QUIET = {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true", "YOLO_VERBOSE": "false", "ULTRALYTICS_SAFE_LOAD": "true"}
@@ -57,6 +58,18 @@ def build_yolo(config: YoloConfig, names: Sequence[str]) -> nn.Module:
     network: nn.Module = DetectionModel(f"yolov8{config.size}.yaml", ch=3, nc=len(names), verbose=False)
     network.names = dict(enumerate(names))  # type: ignore[assignment]  # a plain attribute that ultralytics reads
     return network
+
+
+def keep_places(network: nn.Module) -> None:
+    """Let a network that is to be trained keep places in float32, whatever it computes in.
+
+    The loss makes its anchors and boxes of the kind that the head gives: in bfloat16, at 1280 px, half a cell off.
+    """
+    network.model[-1].register_forward_hook(_places_in_float32)  # type: ignore[index,union-attr]
+
+
+def _places_in_float32(head: nn.Module, given: Any, made: Any) -> Any:
+    return in_float32(head, given, made) if head.training else made
 
 
 def open_once() -> None:

@@ -249,6 +249,19 @@ def attentive_parts(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield at, part
 
 
+def workers_can_be_had(recipe: Recipe) -> Iterator[Breach]:
+    """GY015: several workers have whole GPUs each, and a recipe that trains in this process has one worker with one GPU at most."""
+    runtime = recipe.runtime
+    asked = f"workers {runtime.workers} with gpus_per_worker {runtime.gpus_per_worker:g}"
+    if runtime.launcher == "in_process" and (runtime.workers > 1 or runtime.gpus_per_worker > 1):
+        yield Breach(
+            ("runtime", "launcher"), f"launcher in_process against {asked}", "say launcher ray, or ask for one worker and one GPU"
+        )
+    elif runtime.gpus_per_worker % 1 and (runtime.workers > 1 or runtime.gpus_per_worker > 1):
+        problem = f"{asked}: workers that train together cannot share a GPU"
+        yield Breach(("runtime", "gpus_per_worker"), problem, "give each whole GPUs, or ask for one worker")
+
+
 LAWS: tuple[Law, ...] = (
     no_flip_for_text,
     distinct_names,
@@ -268,6 +281,7 @@ LAWS: tuple[Law, ...] = (
     heads_divide_the_width,
     windows_fit_the_low_resolution,
     stems_can_be_built,
+    workers_can_be_had,
     *PAGE_LAWS,
     *RESTORER_LAWS,
     *START_LAWS,

@@ -56,7 +56,7 @@ def train_detector(job: StageJob, ranks: Ranks, watch: Watch | None = None) -> C
             stage.train()
         except torch.OutOfMemoryError as error:
             remedy = "use a smaller batch_size with a larger model.accumulate, or a smaller model.imgsz"
-            raise StepFailed(f"stage `{job.stage.name}`", "the GPU's memory is too small", remedy) from error
+            raise StepFailed(f"stage `{job.stage.name}`", "out of memory: the GPU's is too small", remedy) from error
     return _record(job, ranks, watched, position, fingerprints)
 
 

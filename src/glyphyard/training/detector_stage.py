@@ -23,7 +23,7 @@ from ultralytics.utils.torch_utils import unwrap_model
 from glyphyard.core.errors import StepFailed
 from glyphyard.core.yolo import BoxRule
 from glyphyard.data.page_rows import PreparedPage
-from glyphyard.nn.yolo import build_yolo, find_released, load_released
+from glyphyard.nn.yolo import build_yolo, find_released, keep_places, load_released
 from glyphyard.recipe.yolo import YoloConfig
 from glyphyard.training.checkpoint import State, load_parts, put_weights, save_state
 from glyphyard.training.detector_arguments import arguments_of
@@ -94,6 +94,7 @@ class DetectorStage(DetectionTrainer):
         """Build the network, the same on all ranks, with the weights that the stage starts from."""
         torch.manual_seed(derive(self.job.recipe.seed, self.stage.name, "weights"))
         self.model = build_yolo(self.config, self.names)
+        keep_places(self.model)
         if self.state is not None:
             return
         if self.job.parent is not None:

@@ -39,7 +39,11 @@ def train_stage(
     """
     make_folder(job.stage_dir)
     watches: list[Watch] = [FolderWatch(job.stage_dir, job.title)] if ranks.rank == 0 else []
-    return Loop(job, ranks, Watches([*watches, watch or Watch()]), make_ingest).run()
+    try:
+        return Loop(job, ranks, Watches([*watches, watch or Watch()]), make_ingest).run()
+    except torch.OutOfMemoryError as error:
+        problem = "out of memory: the GPU's is too small"
+        raise StepFailed(f"stage `{job.stage.name}`", problem, "use a smaller batch_size, or a smaller network") from error
 
 
 class Loop:
