@@ -123,7 +123,7 @@ class Segmentation:
     def _loss(self, network: nn.Module, images: list[Tensor], targets: list[dict[str, Tensor]], stage: StageConfig) -> float:
         """Return the stage's loss of images: torchvision tells it in training mode only, and draws which regions it looks at."""
         weights = {wanted.term: wanted.weight for wanted in stage.losses}
-        with torch.random.fork_rng():
+        with torch.random.fork_rng([image.device for image in images[:1] if image.is_cuda]):  # not all that there are
             torch.manual_seed(self.recipe.seed)
             losses = network.train()(images, targets)
         network.eval()
