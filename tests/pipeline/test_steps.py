@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import sha256_file
+from glyphyard.core.files import sha256_file, write_json
 from glyphyard.core.records import CheckpointRecord
 from glyphyard.pipeline.origin import check_parent
 from glyphyard.pipeline.steps import steps_of, train_step
@@ -140,6 +140,10 @@ def test_released_weights_that_cannot_be_had_are_told_before_anything_is_done(tm
     run.stage_dir(0).mkdir(parents=True)
     (run.stage_dir(0) / "last.pt").write_bytes(b"")  # the stage has begun: it has them
     steps_of(run)
+    write_json(run.stage_dir(0) / "began_from.json", {"parent": "", "pretrained model": "of another file"})
+    with pytest.raises(BadInput, match="no such file"):  # it would begin anew
+        steps_of(run)
+    assert (run.stage_dir(0) / "last.pt").is_file()
 
 
 @pytest.mark.parametrize("until", ["export", "report"])

@@ -259,9 +259,14 @@ def test_a_sweep_in_which_everything_fails_ends(owner: Callable[..., SweepTrials
 
 
 def test_values_that_break_a_law_fail_before_training(owner: Callable[..., SweepTrials]) -> None:
-    trials = owner("resources.workers=5")  # no batch of the space divides by five
-    assert trials.next() is None
-    assert all("GY006" in t.reason for t in trials.study.table())
+    batches = "space={stages.main.batch_size: {int: [15, 16]}, model.dropout: {uniform: [0.0, 0.3]}}"  # 15 divides by five
+    trials = owner("recipe.runtime.launcher=ray", "resources.workers=5", batches, "budget.trials=12")
+    folder = trials.next()
+    assert isinstance(folder, Path)
+    assert read_json(folder / "recipe.json")["stages"][0]["batch_size"] == 15
+    refused = [t.reason for t in trials.study.table() if t.reason]
+    assert refused, "the base recipe's own batch of 16 comes first"
+    assert all("GY006" in reason for reason in refused)
 
 
 def test_the_hours_end_the_search_over_all_sessions(owner: Callable[..., SweepTrials]) -> None:

@@ -86,6 +86,8 @@ MISTAKES = [
         5,
         ["GY030", "no trial", "True"],
     ),
+    ("budget:", "resources: {workers: 3}\nbudget:", 9, ["GY031", "batch_size", "3 workers"]),
+    ("budget:", "resources: {workers: 2, gpus_per_worker: 0.5}\nbudget:", 9, ["GY031", "GY015"]),
     ("trials: 5", "trials: 0", 9, ["budget.trials", "greater than or equal to 1", "found 0"]),
     ("trials: 5", "hours: 0", 9, ["budget.hours", "greater than 0"]),
     ("trials: 5", "trails: 5", 9, ["did you mean `trials`?"]),
@@ -365,3 +367,26 @@ def test_a_choice_that_no_trial_can_have_is_refused_and_one_that_some_can_is_not
         return
     with pytest.raises(BadInput, match=told):
         load_sweep(path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "stated", "more"),
+    [
+        (  # what is not varied beside 100 stays the base's own
+            "parseq",
+            "{model.stem: patches, model.embed_dim: 96, model.heads: 6, model.decoder_heads: 4}",
+            "space:\n  model.embed_dim: {choice: [96, 100]}\n  model.heads: {choice: [6, 5]}\n"
+            "  model.decoder_heads: {choice: [6, 12], when: {model.embed_dim: 96}}\n",
+        ),
+        (  # a trial has the sweep's workers, not the recipe's
+            "florida_crnn",
+            "{runtime.workers: 4, stages.main.batch_size: 16}",
+            "space:\n  stages.main.batch_size: {choice: [16, 18]}\nresources: {workers: 1}\n",
+        ),
+    ],
+)
+def test_a_choice_that_a_trial_can_have_is_not_refused(recipe: str, stated: str, more: str, tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    head = f"name: search\nrecipe: {ROOT / 'recipes' / 'tiny' / f'{recipe}.yaml'}\nset: {stated}\n"
+    path.write_text(f"{head}{more}objective: {{metric: cer, direction: minimize}}\nbudget: {{trials: 2}}\n")
+    assert load_sweep(path).config.space

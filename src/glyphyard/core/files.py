@@ -16,7 +16,17 @@ from typing import Any
 
 from glyphyard.core.errors import BadInput, GlyphyardError, NotWritten
 
-_HERE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # this machine, among those that share a disk
+
+def _here() -> str:
+    """Return what tells those whose process numbers are ours from others that share a disk: machine and container."""
+    try:
+        numbers = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        numbers = ""
+    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:8]
+
+
+_HERE = _here()
 
 
 @contextmanager
@@ -63,7 +73,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `target`; rename it onto `target` on success (an older one is replaced).
 
-    What a killed process of this machine left of the same target is swept.
+    What a killed process of this machine and container left of the same target is swept.
     """
     target = Path(target)
     make_folder(target.parent)
@@ -81,7 +91,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def _sweep(target: Path) -> None:
-    """Remove temporary folders of `target` whose maker, on this machine, is dead."""
+    """Remove temporary folders of `target` whose maker is dead; of those elsewhere nothing is known."""
     for left in target.parent.glob(f".{glob.escape(target.name)}.{_HERE}-*.*.tmp"):
         number = left.name.removeprefix(f".{target.name}.{_HERE}-").partition(".")[0]
         if number.isdigit() and int(number) != os.getpid() and not _lives(int(number)):

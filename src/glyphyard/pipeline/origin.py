@@ -93,16 +93,23 @@ def check_files(run: Run, indices: Iterable[int]) -> None:
 
         check_parent(run, index)
         if run.recipe.task in TASKS:
-            begun_parts(StageJob(run.recipe, index, run.folder, run.stage_dir(index), before), task_of(run.recipe))
+            folder = run.stage_dir(index) / "anew" if _has_changed(run, index) else run.stage_dir(index)
+            begun_parts(StageJob(run.recipe, index, run.folder, folder, before), task_of(run.recipe))
         elif before is not None:  # a detector, which another trainer builds
             load_state(before)
+
+
+def _has_changed(run: Run, index: int) -> bool:
+    """Say whether a stage has begun, and with other weights than it would begin with now."""
+    begun = run.stage_dir(index) / BEGUN
+    return begun.is_file() and read_json(begun) != weights_of(run, index)
 
 
 def begin(run: Run, index: int) -> None:
     """Note what weights a stage starts from; what it had learnt from others is stale, and is put aside."""
     stage_dir, weights = run.stage_dir(index), weights_of(run, index)
     begun = stage_dir / BEGUN
-    if begun.is_file() and read_json(begun) != weights:
+    if _has_changed(run, index):
         aside = run.folder / "stale" / stage_dir.name
         shutil.rmtree(aside, ignore_errors=True)
         make_folder(aside.parent)

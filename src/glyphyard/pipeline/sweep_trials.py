@@ -109,15 +109,8 @@ class SweepTrials:
 
     def _set_up(self, folder: Path, values: dict[str, Any], seed: int | None) -> str:
         """Make the trial's folder, a run's without its data; return what is wrong with its recipe, or nothing."""
-        tree = self.sweep.with_values(values, seed)
-        mine = self.config.resources
-        tree["runtime"] |= {
-            "workers": mine.workers,
-            "cpus_per_worker": mine.cpus_per_worker,
-            "gpus_per_worker": mine.gpus_per_worker,
-        }
         try:
-            recipe = self.sweep.trial(tree)
+            recipe = self.sweep.trial(self.sweep.with_values(values, seed))
         except BadInput as error:
             return str(error)
         make_folder(folder)

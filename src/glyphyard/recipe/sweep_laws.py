@@ -1,10 +1,8 @@
-"""Laws of sweeps, GY020–GY030: what a space, an objective and a budget owe the base recipe."""
+"""Laws of sweeps, GY020–GY031: what a space, an objective and a budget owe the base recipe."""
 
 from __future__ import annotations
 
 import difflib
-import itertools
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -138,19 +136,31 @@ def every_choice_can_be_trained(sweep: Sweep) -> Iterator[Breach]:
     """GY030: each choice makes, with some of the other values of the space, a recipe that holds and fits the data of all trials."""
     for path, dimension in sweep.config.space.items():
         for value in dimension.choice or ():
-            if why := _why_never(sweep, path, value):
+            if why := _why_never(sweep, {path: value}):
                 yield Breach(("space", path, "choice"), f"no trial can have {value!r}: {why}", "leave it out")
 
 
-def _why_never(sweep: Sweep, path: str, value: Any) -> str:
-    """Return what is wrong with a value whatever the others are; "" where some do, or where they are too many to try."""
-    others = {p: d.grid() or d.ends() for p, d in sweep.config.space.items() if p != path}
-    if (why := _problem(sweep, {path: value})) and math.prod(map(len, others.values())) <= MOST_TRIED:
-        for point in itertools.product(*others.values()):
-            if not _problem(sweep, {path: value, **dict(zip(others, point, strict=True))}):
-                return ""
-        return why
-    return ""
+def _why_never(sweep: Sweep, fixed: dict[str, Any]) -> str:
+    """Return what is wrong with values whatever the others are; "" where some do, or where they are too many to try.
+
+    Ranges of numbers stay at the base recipe's own value: no law holds them against a choice.
+    """
+    if not (why := _problem(sweep, fixed)):
+        return ""
+    config, points = sweep.config, [fixed]
+    for other in config.ordered():
+        if other in fixed or (values := config.space[other].grid()) is None:
+            continue
+        points = [point | {other: v} if config.active(point, other) else point for point in points for v in values]
+        if len(points) > MOST_TRIED:
+            return ""
+    return "" if any(not _problem(sweep, point) for point in points) else why
+
+
+def resources_can_be_had(sweep: Sweep) -> Iterator[Breach]:
+    """GY031: with the workers and GPUs that the sweep gives to a trial some point of the space is a recipe that holds."""
+    if why := _why_never(sweep, {}):
+        yield Breach(("resources",), f"no trial can be trained so: {why}", "ask for other resources, or change the recipe")
 
 
 def _problem(sweep: Sweep, values: dict[str, Any]) -> str:
@@ -166,6 +176,7 @@ SWEEP_LAWS: tuple[Callable[[Sweep], Iterator[Breach]], ...] = (
     only_what_is_trained,
     conditions_can_hold,
     ranges_fit_the_fields,
+    resources_can_be_had,
     every_choice_can_be_trained,
     one_name_a_field,
     something_ends_it,

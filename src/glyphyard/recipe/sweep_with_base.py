@@ -52,8 +52,10 @@ class Sweep:
             return tree
 
     def trial(self, tree: dict[str, Any]) -> Recipe:
-        """Return a trial's recipe; values that break a law, or would need other data than all trials share, are a `BadInput`."""
-        recipe = recipe_from_json(tree, "these values", "")
+        """Return a trial's recipe, with the sweep's resources; one that breaks a law, or would need other data, is a `BadInput`."""
+        mine = self.config.resources
+        given = {"workers": mine.workers, "cpus_per_worker": mine.cpus_per_worker, "gpus_per_worker": mine.gpus_per_worker}
+        recipe = recipe_from_json(tree | {"runtime": tree["runtime"] | given}, "these values", "")
         check_laws(recipe, lambda *at: ".".join(map(str, at)))
         width = recipe.dataset.image.width
         if recipe.model.capacity(width) != self.base.model.capacity(width):

@@ -18,6 +18,7 @@ from glyphyard.edge.queue import DAY_S, LabelQueue
 from glyphyard.edge.sync.config import Credentials
 from glyphyard.edge.sync.engines import HALF_S, Engines
 from glyphyard.edge.sync.metrics import Board
+from glyphyard.edge.sync.shelf import Shelf
 from glyphyard.edge.sync.state import ATTEMPTS
 from glyphyard.edge.sync.trial import Rejected, TrialReport, TrialRequest
 
@@ -449,3 +450,37 @@ def test_a_proxy_in_the_environment_is_not_asked(world: World, monkeypatch: pyte
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert world.poll().outcome == "updated"
+
+
+def test_a_swap_that_is_finished_after_a_power_cut_leaves_no_more_versions_than_are_kept(world: World) -> None:
+    world.poll(keep=3)
+    world.registry.point("champion", 3)
+    world.poll(keep=3)
+    state = world.state()
+    state["swap"] = {"new": state["good"][-1], "old": state["good"][-2]}
+    (world.root / "state.json").write_text(json.dumps(state))
+    before = Shelf(world.root).keys()
+    world.registry.faults.status = 500  # nobody names a version, so that this is all that the poll does
+    assert world.poll(keep=2).outcome == "unreachable"
+    assert len(before) > 2
+    assert len(Shelf(world.root).keys()) == 2
+
+
+def test_what_was_damaged_and_is_mended_is_not_told_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.registry.point("champion", 1)
+    agent = world.agent()
+    agent.poll()
+    model = world.root / "current" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    world.registry.faults.status = 500
+    assert "is damaged" in agent.poll().message
+    world.registry.faults.status = 0
+    assert agent.poll().outcome == "updated"
+
+    def full(_: Shelf) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Shelf, "prepare", full)
+    state = agent.poll()
+    assert "damaged" not in state.message
+    assert state.serving == world.keys[0]

@@ -123,6 +123,14 @@ def test_a_text_that_has_no_room_adds_nothing() -> None:
     assert both[1] == pytest.approx(float(first[1]))
 
 
+def test_what_is_read_with_certainty_has_room_and_counts() -> None:
+    path = torch.tensor([1, 0, 1, 2, 0])  # two alike, and the blank between them
+    scores = torch.zeros(5, 1, len(KINDS)).scatter_(2, path[:, None, None], 40.0)  # its loss is 0 to the last digit
+    shares = alignment_shares(scores.log_softmax(-1), torch.tensor([[1, 1, 2]]), torch.tensor([3]))
+    assert torch.equal(shares[:, 0].argmax(-1), path)
+    assert shares.sum() == pytest.approx(5.0)
+
+
 def test_a_ctc_reader_is_charged_for_the_wrong_kind_where_the_character_stands() -> None:
     blank, path = 0, [1, 0, 3, 0, 5, 0]
     right = sure(torch.tensor(path)).log_softmax(-1)[:, None]

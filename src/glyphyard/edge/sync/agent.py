@@ -98,13 +98,15 @@ class Agent:
 
     def _recover(self) -> NoEngine | None:
         """Let a whole version serve; return why it has no engine here, which a version to come may mend."""
+        self._serving.damaged = None
         self.shelf.prepare()
         for version, request in self.shelf.asked_to_forgive():
             if self.forgive(version):
                 self._say(f"version {version} may be tried again")
             disk.remove(request)  # not before the state is on the disk
         self._engines.sweep()
-        self._serving.finish()
+        if self._serving.finish():
+            self._prune()
         serving = self._serving.mend()
         try:
             if serving and self.config.trial.engine and self._engines.refresh(serving, self._request(serving, None)):

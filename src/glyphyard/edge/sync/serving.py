@@ -27,22 +27,23 @@ class Serving:
         self._shelf.point(key)
         self._settle(swap)
 
-    def finish(self) -> None:
-        """End the swap that a power cut broke off. Raises: Unhealthy, BadInput, as `swap` would have."""
+    def finish(self) -> bool:
+        """End the swap that a power cut broke off; return whether the new version serves. Raises: Unhealthy, BadInput, as `swap`."""
         swap, key = self._state.swap, self._shelf.current()
         if swap is None:
-            return
+            return False
         if key == swap.new and self._shelf.holds(swap.new):
-            if self._state.try_again(swap.new) <= ATTEMPTS:
-                self._save()
-                self._settle(swap)
-            else:
+            if self._state.try_again(swap.new) > ATTEMPTS:
                 self._go_back(swap, f"agent or device died {ATTEMPTS} times while it was made to serve", certain=True)
-            return
+                return False
+            self._save()
+            self._settle(swap)
+            return True
         if key not in (None, swap.new) and self._shelf.holds(str(key)):  # it moved back, or never moved
             self.tell(key)
         self._state.swap = None
         self._save()
+        return False
 
     def mend(self) -> str | None:
         """Return the version that serves, whole; where it is not, the last whole one serves in its place (None: there is none)."""

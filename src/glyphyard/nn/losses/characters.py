@@ -89,11 +89,14 @@ def alignment_shares(log_probs_TNV: Tensor, labels_NL: Tensor, lengths_N: Tensor
     with torch.enable_grad():
         scores = log_probs_TNV.detach().requires_grad_()
         steps = torch.full((scores.shape[1],), scores.shape[0], dtype=torch.long)
-        losses_N = functional.ctc_loss(
-            scores.log_softmax(-1), labels_NL, steps, lengths_N.cpu(), blank=BLANK, reduction="none", zero_infinity=True
+        loss = functional.ctc_loss(
+            scores.log_softmax(-1), labels_NL, steps, lengths_N.cpu(), blank=BLANK, reduction="sum", zero_infinity=True
         )
-        (gradient,) = torch.autograd.grad(losses_N.sum(), scores)
-    has_room_N = losses_N.detach() != 0  # an infinite loss is made 0
+        (gradient,) = torch.autograd.grad(loss, scores)
+    # Each character has a step, and two alike a blank between them.
+    real = torch.arange(1, labels_NL.shape[1], device=labels_NL.device) < lengths_N[:, None]
+    alike_N = ((labels_NL[:, 1:] == labels_NL[:, :-1]) & real).sum(1)
+    has_room_N = lengths_N + alike_N <= log_probs_TNV.shape[0]
     return (log_probs_TNV.detach().exp() - gradient).clamp_min(0) * has_room_N[:, None]
 
 
