@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import gettempdir
 
-from glyphyard.core.files import atomic_folder
+from glyphyard.core.folders import atomic_folder
 
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
 

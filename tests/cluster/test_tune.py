@@ -44,11 +44,6 @@ def test_a_trial_that_never_fits_ends_at_once(resources: dict[str, Any]) -> None
         slots_of(TrialResources(**resources), {"CPU": 2.0})
 
 
-def test_workers_that_train_together_do_not_share_a_gpu() -> None:
-    with pytest.raises(BadInput, match=r"2 workers with 0\.5 GPUs.*whole GPUs"):
-        slots_of(TrialResources(workers=2, gpus_per_worker=0.5), {"CPU": 8.0, "GPU": 1.0})
-
-
 class Owner:
     """Hands out folders and keeps what comes back; stops the trial called "stopped" after its second epoch."""
 

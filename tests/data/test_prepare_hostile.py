@@ -18,8 +18,9 @@ import pytest
 
 from glyphyard.core.capacity import Capacity
 from glyphyard.core.errors import BadInput, ExitCode
+from glyphyard.core.folders import LOCK
 from glyphyard.data.prepare import prepare
-from glyphyard.data.workplace import LOCK, workplace
+from glyphyard.data.workplace import workplace
 from glyphyard.recipe.dataset import PlatePairs
 
 
@@ -184,6 +185,6 @@ def test_what_was_abandoned_before_its_lock_is_swept_when_old(tmp_path):
     young.mkdir()
     os.utime(old, (time.time() - 7200,) * 2)
     with workplace(tmp_path / "set") as folder:
-        assert (folder / LOCK).exists()
+        assert (folder.parent / LOCK).exists()
         assert not old.exists()
         assert young.exists()

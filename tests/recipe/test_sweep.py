@@ -87,7 +87,7 @@ MISTAKES = [
         ["GY030", "no trial", "True"],
     ),
     ("budget:", "resources: {workers: 3}\nbudget:", 9, ["GY031", "batch_size", "3 workers"]),
-    ("budget:", "resources: {workers: 2, gpus_per_worker: 0.5}\nbudget:", 9, ["GY031", "GY015"]),
+    ("budget:", "resources: {workers: 2, gpus_per_worker: 0.5}\nbudget:", 9, ["GY031", "whole GPUs"]),
     ("trials: 5", "trials: 0", 9, ["budget.trials", "greater than or equal to 1", "found 0"]),
     ("trials: 5", "hours: 0", 9, ["budget.hours", "greater than 0"]),
     ("trials: 5", "trails: 5", 9, ["did you mean `trials`?"]),

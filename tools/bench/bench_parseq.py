@@ -2,9 +2,10 @@
 
     .venv/bin/python tools/bench/bench_parseq.py    # the tiny recipe's network, small_cpu, the recipes' small_cpu, the published one
 
+Each as it is trained, and without dropout.
+
 Same weights, images, texts and orders; the encoder runs once in both, so that a deep one over many patches leaves less to gain:
-the decoder alone is timed, too. Both give the same loss, which is checked first, without dropout; the step is timed as it
-is trained, with it. One thread, CPU time, in turns; the median turn counts.
+the decoder alone is timed, too. Both give the same loss, which is checked first. One thread, CPU time, in turns; the median turn counts.
 """
 
 from __future__ import annotations
@@ -75,14 +76,15 @@ def measure(config: ParseqConfig, batch: int, turns: int = TURNS, say: Callable[
 
     (one, each), (one_decoded, each_decoded) = faster(whole=True), faster(whole=False)
     say(
-        f"parseq {config.embed_dim}x{config.depth}, patch {config.patch[0]}x{config.patch[1]}, batch {batch}: {each * 1e3:.0f} ms an order each"
+        f"parseq {config.embed_dim}x{config.depth}, patch {config.patch[0]}x{config.patch[1]}, batch {batch}, dropout {config.dropout:g}: {each * 1e3:.0f} ms an order each"
         f" ÷ {one * 1e3:.0f} ms at once = {each / one:.2f} (wanted: {WANTED}); without the encoder {each_decoded / one_decoded:.2f}"
     )
     return each / one
 
 
 if __name__ == "__main__":
-    measure(ParseqConfig(network="parseq", size="small_cpu", embed_dim=64, depth=2), 32)
-    measure(ParseqConfig(network="parseq", size="small_cpu"), 16)
-    measure(ParseqConfig(network="parseq", size="small_cpu", patch=(8, 4), max_length=8), 64, turns=5)
-    measure(ParseqConfig(network="parseq"), 4, turns=5)
+    for dropout in (0.1, 0.0):
+        measure(ParseqConfig(network="parseq", size="small_cpu", embed_dim=64, depth=2, dropout=dropout), 32)
+        measure(ParseqConfig(network="parseq", size="small_cpu", dropout=dropout), 16)
+        measure(ParseqConfig(network="parseq", size="small_cpu", patch=(8, 4), max_length=8, dropout=dropout), 64, turns=5)
+        measure(ParseqConfig(network="parseq", dropout=dropout), 4, turns=5)

@@ -54,9 +54,6 @@ class Trials(Protocol):
 def slots_of(resources: TrialResources, cluster: dict[str, float], concurrency: int | None = None) -> int:
     """Return how many trials run at a time: what fits, at most `concurrency`; a trial that never fits is a `BadInput`."""
     fits = []
-    if resources.workers > 1 and resources.gpus_per_worker % 1:
-        problem = f"{resources.workers} workers with {resources.gpus_per_worker:g} GPUs each: workers that train together cannot share one"
-        raise BadInput("resources.gpus_per_worker", problem, "give each whole GPUs, or ask for one worker")
     for kind, each, name in (("CPU", resources.cpus_per_worker, "cpus"), ("GPU", resources.gpus_per_worker, "gpus")):
         asked, there = each * resources.workers, cluster.get(kind, 0.0)
         if asked > there:

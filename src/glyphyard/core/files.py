@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
-import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from glyphyard.core.errors import BadInput, GlyphyardError, NotWritten
-
-
-def _here() -> str:
-    """Return what tells those whose process numbers are ours from others that share a disk: machine and container."""
-    try:
-        numbers = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        numbers = ""
-    return hashlib.sha256(f"{socket.gethostname()} {numbers}".encode()).hexdigest()[:8]
-
-
-_HERE = _here()
 
 
 @contextmanager
@@ -63,70 +48,17 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
-        _name(error, temporary, target)
+        name_target(error, temporary, target)
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `target`; rename it onto `target` on success (an older one is replaced).
-
-    What a killed process of this machine and container left of the same target is swept.
-    """
-    target = Path(target)
-    make_folder(target.parent)
-    _sweep(target)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.{_HERE}-{os.getpid()}.", suffix=".tmp", dir=target.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        _put_in_place(temporary, target)
-    except OSError as error:
-        _name(error, temporary, target)
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _sweep(target: Path) -> None:
-    """Remove temporary folders of `target` whose maker is dead; of those elsewhere nothing is known."""
-    for left in target.parent.glob(f".{glob.escape(target.name)}.{_HERE}-*.*.tmp"):
-        number = left.name.removeprefix(f".{target.name}.{_HERE}-").partition(".")[0]
-        if number.isdigit() and int(number) != os.getpid() and not _lives(int(number)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
-
-
-def _name(error: OSError, temporary: Path, target: Path) -> None:
-    # A write that fails names no file, and who reads of it knows the target alone. (A name would hide a text without a number.)
+def name_target(error: OSError, temporary: Path, target: Path) -> None:
+    """Let an error name the file as who reads of it knows it; a write that fails names none."""
+    # A name would hide a text without a number.
     if error.errno is not None:
         error.filename = str(error.filename or temporary).replace(str(temporary), str(target))
-
-
-def _put_in_place(temporary: Path, target: Path) -> None:
-    # POSIX cannot swap two folders: the old one steps aside and comes back if the new one cannot take its place.
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    try:
-        temporary.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def make_folder(folder: Path) -> Path:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from glyphyard.core.files import make_folder, writing
-
-LOCK = ".making"
-UNLOCKED_S = 3600.0  # a folder without its lock file is just being made, or so old that nobody makes it
+from glyphyard.core.folders import making
 
 
 @contextmanager
@@ -25,20 +19,10 @@ def workplace(target: Path) -> Iterator[Path]:
     and readers of it are not disturbed. What killed runs left there is removed.
     """
     make_folder(target.parent)
-    with writing(target):
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
-        with (folder / LOCK).open("w") as lock:
-            with suppress(OSError):  # a file system without locks: nothing is swept there
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            _sweep(target.parent)
-            with writing(target):
-                yield folder
-                folder.chmod(0o755)
-                (folder / LOCK).unlink()
-                _publish(folder, target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with writing(target), making(target, ".*.tmp") as folder:
+        yield folder
+        folder.chmod(0o755)
+        _publish(folder, target)
 
 
 def _publish(folder: Path, target: Path) -> None:
@@ -47,20 +31,6 @@ def _publish(folder: Path, target: Path) -> None:
     except OSError:
         if not (target / "manifest.json").is_file():
             raise
-
-
-def _sweep(parent: Path) -> None:
-    """Remove temporary folders whose maker is dead: its lock can be taken."""
-    for left in parent.glob(".*.tmp"):
-        try:
-            with (left / LOCK).open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left, ignore_errors=True)
-        except FileNotFoundError:
-            if left.exists() and time.time() - left.stat().st_mtime > UNLOCKED_S:
-                shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            continue  # somebody works in it
 
 
 def to_disk(path: Path) -> None:

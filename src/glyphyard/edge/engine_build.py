@@ -11,7 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, atomic_path, make_folder, sha256_bytes, write_json, writing
+from glyphyard.core.files import atomic_path, make_folder, sha256_bytes, write_json, writing
+from glyphyard.core.folders import atomic_folder
 from glyphyard.core.targets import Target, target_named
 from glyphyard.edge.bundle import Bundle
 from glyphyard.edge.device import Device, check_device, this_device

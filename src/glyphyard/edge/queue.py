@@ -23,7 +23,8 @@ import numpy as np
 
 from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import atomic_folder, make_folder, sha256_bytes, sha256_file, write_json, write_text
+from glyphyard.core.files import make_folder, sha256_bytes, sha256_file, write_json, write_text
+from glyphyard.core.folders import atomic_folder
 from glyphyard.core.pixels import decode_image
 from glyphyard.core.records import Record
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from glyphyard.core.decoding import decoder_of
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, write_json, writing
+from glyphyard.core.files import sha256_bytes, sha256_file, write_json, writing
+from glyphyard.core.folders import atomic_folder
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import BundleRecord, DatasetManifest
 from glyphyard.edge.bundle import Golden, pack_golden

@@ -19,7 +19,8 @@ from torch import nn
 from glyphyard.core.boxes import Detections, box_iou
 from glyphyard.core.detection_metrics import Truth, best_f1, match, pooled
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, writing
+from glyphyard.core.files import sha256_bytes, sha256_file, writing
+from glyphyard.core.folders import atomic_folder
 from glyphyard.core.letterbox import Letterbox
 from glyphyard.core.plate_reading import read_plate
 from glyphyard.core.records import BundleRecord, DatasetManifest

@@ -17,7 +17,8 @@ from torch import nn
 
 from glyphyard.core.ctc import Reading
 from glyphyard.core.errors import BadInput, StepFailed
-from glyphyard.core.files import atomic_folder, sha256_bytes, sha256_file, writing
+from glyphyard.core.files import sha256_bytes, sha256_file, writing
+from glyphyard.core.folders import atomic_folder
 from glyphyard.core.pixels import PixelContract
 from glyphyard.core.records import BundleRecord, DatasetManifest
 from glyphyard.core.targets import target_named

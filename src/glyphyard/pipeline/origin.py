@@ -93,30 +93,30 @@ def check_files(run: Run, indices: Iterable[int]) -> None:
 
         check_parent(run, index)
         if run.recipe.task in TASKS:
-            folder = run.stage_dir(index) / "anew" if _has_changed(run, index) else run.stage_dir(index)
+            stage_dir = run.stage_dir(index)
+            folder = stage_dir / "anew" if _began_otherwise(stage_dir, weights_of(run, index)) else stage_dir
             begun_parts(StageJob(run.recipe, index, run.folder, folder, before), task_of(run.recipe))
         elif before is not None:  # a detector, which another trainer builds
             load_state(before)
 
 
-def _has_changed(run: Run, index: int) -> bool:
-    """Say whether a stage has begun, and with other weights than it would begin with now."""
-    begun = run.stage_dir(index) / BEGUN
-    return begun.is_file() and read_json(begun) != weights_of(run, index)
+def _began_otherwise(stage_dir: Path, weights: dict[str, str]) -> bool:
+    """Say whether a stage has begun, and with other weights than these."""
+    begun = stage_dir / BEGUN
+    return begun.is_file() and read_json(begun) != weights
 
 
 def begin(run: Run, index: int) -> None:
     """Note what weights a stage starts from; what it had learnt from others is stale, and is put aside."""
     stage_dir, weights = run.stage_dir(index), weights_of(run, index)
-    begun = stage_dir / BEGUN
-    if _has_changed(run, index):
+    if _began_otherwise(stage_dir, weights):
         aside = run.folder / "stale" / stage_dir.name
         shutil.rmtree(aside, ignore_errors=True)
         make_folder(aside.parent)
         stage_dir.rename(aside)
         run.say(f"train: what stage {stage_dir.name} starts from has changed; it is trained anew, the old one lies in {aside}")
     make_folder(stage_dir)
-    write_json(begun, weights)
+    write_json(stage_dir / BEGUN, weights)
 
 
 def weights_of(run: Run, index: int) -> dict[str, str]:

@@ -11,7 +11,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import atomic_folder, writing
+from glyphyard.core.files import writing
+from glyphyard.core.folders import atomic_folder
 from glyphyard.core.pixels import write_png
 from glyphyard.data.drawn_pages import CLASS, COLUMNS, Drawing, draw_all
 from glyphyard.data.yolo_folder_writer import make_folders, write_yaml

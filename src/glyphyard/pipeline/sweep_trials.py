@@ -110,7 +110,7 @@ class SweepTrials:
     def _set_up(self, folder: Path, values: dict[str, Any], seed: int | None) -> str:
         """Make the trial's folder, a run's without its data; return what is wrong with its recipe, or nothing."""
         try:
-            recipe = self.sweep.trial(self.sweep.with_values(values, seed))
+            recipe = self.sweep.trial(values, seed)
         except BadInput as error:
             return str(error)
         make_folder(folder)

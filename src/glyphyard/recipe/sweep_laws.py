@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from glyphyard.core.errors import BadInput
 from glyphyard.recipe.augmentation import SPOILING, AugmentationConfig
 from glyphyard.recipe.breach import Breach
+from glyphyard.recipe.laws import workers_can_be_had
 from glyphyard.recipe.mistakes import explain
 from glyphyard.recipe.recipe import Recipe
 from glyphyard.recipe.suite import REPORTED
@@ -159,13 +160,16 @@ def _why_never(sweep: Sweep, fixed: dict[str, Any]) -> str:
 
 def resources_can_be_had(sweep: Sweep) -> Iterator[Breach]:
     """GY031: with the workers and GPUs that the sweep gives to a trial some point of the space is a recipe that holds."""
+    runtime = sweep.base.runtime.model_copy(update=sweep.given())
+    for breach in workers_can_be_had(sweep.base.model_copy(update={"runtime": runtime})):  # which no value of the space mends
+        yield Breach(("resources",), breach.problem, breach.remedy)
     if why := _why_never(sweep, {}):
         yield Breach(("resources",), f"no trial can be trained so: {why}", "ask for other resources, or change the recipe")
 
 
 def _problem(sweep: Sweep, values: dict[str, Any]) -> str:
     try:
-        sweep.trial(sweep.with_values(values))
+        sweep.trial(values)
     except BadInput as error:
         return error.problem
     return ""

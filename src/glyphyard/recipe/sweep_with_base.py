@@ -51,11 +51,15 @@ class Sweep:
         except BadInput:
             return tree
 
-    def trial(self, tree: dict[str, Any]) -> Recipe:
-        """Return a trial's recipe, with the sweep's resources; one that breaks a law, or would need other data, is a `BadInput`."""
+    def given(self) -> dict[str, Any]:
+        """Return what a trial's `runtime` has of the sweep's resources."""
         mine = self.config.resources
-        given = {"workers": mine.workers, "cpus_per_worker": mine.cpus_per_worker, "gpus_per_worker": mine.gpus_per_worker}
-        recipe = recipe_from_json(tree | {"runtime": tree["runtime"] | given}, "these values", "")
+        return {"workers": mine.workers, "cpus_per_worker": mine.cpus_per_worker, "gpus_per_worker": mine.gpus_per_worker}
+
+    def trial(self, values: dict[str, Any], seed: int | None = None) -> Recipe:
+        """Return a trial's recipe, with the sweep's resources; one that breaks a law, or would need other data, is a `BadInput`."""
+        tree = self.with_values(values, seed)
+        recipe = recipe_from_json(tree | {"runtime": tree["runtime"] | self.given()}, "these values", "")
         check_laws(recipe, lambda *at: ".".join(map(str, at)))
         width = recipe.dataset.image.width
         if recipe.model.capacity(width) != self.base.model.capacity(width):

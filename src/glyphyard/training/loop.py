@@ -23,6 +23,7 @@ from glyphyard.training.position import Length, Position
 from glyphyard.training.ranks import Ranks
 from glyphyard.training.selection import check_names, without_nan
 from glyphyard.training.start import state_to_go_on
+from glyphyard.training.sums import EpochSums
 from glyphyard.training.watch import TICK_S, EpochRow, FolderWatch, Tick, Watch, Watches
 
 CHECK_EVERY_STEPS = 20  # looking at a GPU's number waits for it, asking other ranks for them
@@ -67,6 +68,7 @@ class Loop:
         per_epoch = self.ingest.steps_per_epoch
         self.length = Length(self.stage.steps or (self.stage.epochs or 1) * per_epoch, per_epoch)
         self.position = self._resumed()
+        self.sums = EpochSums(self.position, self.learner.term_names, ranks)
         self.learner.ready()
         self.saved_s = self.ticked_s = time.monotonic()
 
@@ -102,7 +104,7 @@ class Loop:
         if self.miner is not None and "miner" in state:
             self.miner.restore(state["miner"])
         position = Position.of(state["position"])
-        if self.ranks.rank > 0:  # rank 0 holds the sums of all, see `_pool_sums`
+        if self.ranks.rank > 0:  # rank 0 holds the sums of all, see `EpochSums.pool`
             position.put_sums()
         if where == self.job.last:
             position.check_best(self.job)
@@ -111,34 +113,20 @@ class Loop:
 
     def _train_epoch(self) -> None:
         position, before_s, started = self.position, self.position.epoch_s, time.monotonic()
-        # Summed on the device: no waiting for it.
-        losses = torch.zeros((), device=self.ranks.device, dtype=torch.float64)
-        terms = {name: torch.zeros_like(losses) for name in self.learner.term_names}
         self.learner.start_epoch()
         for rows in self.ingest.train(position.epoch, position.step):
             if position.steps >= self.length.steps:
                 break
             lr = position.lr(self.stage, self.length)
             step = self.learner.step(rows, position.steps, self.length.steps, lr)
-            losses += step.loss
-            for name, value in step.terms.items():
-                terms[name] += value
+            self.sums.add(step)
             self._mine(step)
-            position.step, position.steps, position.summed = position.step + 1, position.steps + 1, position.summed + 1
+            position.step, position.steps = position.step + 1, position.steps + 1
             position.epoch_s = before_s + time.monotonic() - started
             if position.step % self.check_every == 0 or self._epoch_is_over():
                 self._check(step.norm, lr)
-            self._look_up(losses, terms, step.norm, lr)
-        self._take_sums(losses, terms)
-
-    def _take_sums(self, losses: Tensor, terms: dict[str, Tensor]) -> None:
-        """Move the running sums from the device into the position, where a checkpoint keeps them."""
-        position = self.position
-        position.loss_sum += float(losses)
-        losses.zero_()
-        for name, value in terms.items():
-            position.term_sums[name] = position.term_sums.get(name, 0.0) + float(value)
-            value.zero_()
+            self._look_up(step.norm, lr)
+        self.sums.take()
 
     def _survey(self, miner: HardExampleMiner) -> None:
         """Read rows once before the first epoch, so that it draws the hard ones already."""
@@ -165,16 +153,15 @@ class Loop:
                 where, "the loss became NaN or infinite", "try a lower lr, a longer warm-up, clip_norm 1 or precision fp32"
             )
 
-    def _look_up(self, losses: Tensor, terms: dict[str, Tensor], norm: Tensor, lr: float) -> None:
+    def _look_up(self, norm: Tensor, lr: float) -> None:
         """Report progress and keep the state, each when its time has come."""
         now = time.monotonic()
         if now - self.ticked_s >= TICK_S:
             self.ticked_s = now
-            self.watch.ticked(self._tick("train", lr, self.position.mean_loss(float(losses))))
+            self.watch.ticked(self._tick("train", lr, self.sums.mean_loss()))
         if self._is_time_to_save(now):
             self._check(norm, lr)  # what is broken must not replace what a run can go on from
-            self._take_sums(losses, terms)
-            self._pool_sums()
+            self.sums.pool()
             if self.ranks.rank == 0:
                 save_state(self._state(), self.job.last)
             self.saved_s = time.monotonic()
@@ -185,21 +172,6 @@ class Loop:
             return due
         # All ranks go by rank 0's clock, and ask it seldom: it is a message to everyone.
         return self.position.step % CHECK_EVERY_STEPS == 0 and self.ranks.gather(due)[0]
-
-    def _sums_of_all(self) -> tuple[int, float, dict[str, float]]:
-        """Return the running epoch's sums over all ranks: steps, losses, terms."""
-        position, names = self.position, self.learner.term_names
-        own = [position.summed, position.loss_sum, *(position.term_sums.get(name, 0.0) for name in names)]
-        count, total, *terms = self.ranks.sum_(torch.tensor(own, dtype=torch.float64)).tolist()
-        return int(count), total, dict(zip(names, terms, strict=True))
-
-    def _pool_sums(self) -> None:
-        """Move all ranks' sums to rank 0, whose state is the one that is saved."""
-        sums = self._sums_of_all()
-        if self.ranks.rank == 0:
-            self.position.put_sums(*sums)
-        else:
-            self.position.put_sums()
 
     def _is_due(self) -> bool:
         return (self.position.epoch + 1) % self.stage.validate_every_epochs == 0 or self.position.steps >= self.length.steps
@@ -256,7 +228,7 @@ class Loop:
 
     def _row(self, metrics: dict[str, float] | None) -> EpochRow:
         position = self.position
-        count, total, terms = self._sums_of_all()
+        count, total, terms = self.sums.of_all()
         trained = {f"train_{name}": without_nan(value / count) for name, value in terms.items()}
         measured = {name: None if metrics is None else without_nan(metrics[name]) for name in self.metric_names}
         return {

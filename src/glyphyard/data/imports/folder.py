@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from glyphyard.core.errors import BadInput
-from glyphyard.core.files import atomic_folder, write_json
+from glyphyard.core.files import write_json
+from glyphyard.core.folders import atomic_folder
 from glyphyard.core.pixels import write_png
 from glyphyard.data.findings import AuditFinding, by_kind, told
 from glyphyard.data.region_sheet import draw_regions, page_sheet
